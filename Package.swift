@@ -1,0 +1,67 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+// The modules stand in the order data flows: files → checkpoint → model → (plan, taps) → layer
+// scores → split → report. A module imports only modules above it.
+let package = Package(
+    name: "etd-analyze",
+    products: [
+        .executable(name: "etd-analyze", targets: ["etd-analyze"]),
+        .executable(name: "etd", targets: ["etd"]),
+    ],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+        .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
+        .package(url: "https://github.com/apple/swift-collections", from: "1.6.0"),
+    ],
+    targets: [
+        .systemLibrary(
+            name: "COpenBLAS", pkgConfig: "openblas", providers: [.apt(["libopenblas-dev"])]),
+        .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
+        .target(name: "CKernels"),
+        .target(
+            name: "Files",
+            dependencies: [
+                "CZlib", .product(name: "OrderedCollections", package: "swift-collections"),
+            ]),
+        .target(name: "Tensors", dependencies: ["CKernels", "COpenBLAS"]),
+        .target(
+            name: "Checkpoints",
+            dependencies: [
+                "Files", "Tensors", "CKernels", .product(name: "Crypto", package: "swift-crypto"),
+            ]),
+        .target(
+            name: "Tokenizers",
+            dependencies: ["Files", .product(name: "HeapModule", package: "swift-collections")]),
+        .target(name: "Models", dependencies: ["Checkpoints", "Tensors", "CKernels", "COpenBLAS"]),
+        .target(
+            name: "Records",
+            dependencies: [
+                "Files", .product(name: "OrderedCollections", package: "swift-collections"),
+            ]),
+        .target(name: "Analysis", dependencies: ["Models", "Records"]),
+        .target(name: "Selection", dependencies: ["Records"]),
+        .target(name: "Reporting", dependencies: ["Records"]),
+        .target(
+            name: "Commands",
+            dependencies: [
+                "Files", "Checkpoints", "Tokenizers", "Models", "Records", "Analysis", "Selection",
+                "Reporting", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ],
+            resources: [.embedInCode("default-text.txt")]),
+        .executableTarget(name: "etd-analyze", dependencies: ["Commands"]),
+        .executableTarget(name: "etd", dependencies: ["Commands"]),
+
+        .target(name: "TestSupport", dependencies: ["Files"], path: "Tests/TestSupport"),
+        .testTarget(name: "FilesTests", dependencies: ["Files", "TestSupport"]),
+        .testTarget(name: "TensorsTests", dependencies: ["Tensors", "TestSupport"]),
+        .testTarget(name: "CheckpointsTests", dependencies: ["Checkpoints", "TestSupport"]),
+        .testTarget(name: "TokenizersTests", dependencies: ["Tokenizers", "TestSupport"]),
+        .testTarget(name: "ModelsTests", dependencies: ["Models", "TestSupport"]),
+        .testTarget(name: "AnalysisTests", dependencies: ["Analysis", "TestSupport"]),
+        .testTarget(name: "SelectionTests", dependencies: ["Selection", "TestSupport"]),
+        .testTarget(name: "ReportingTests", dependencies: ["Reporting", "TestSupport"]),
+        .testTarget(name: "CommandTests", dependencies: ["Files", "TestSupport"]),
+    ],
+    swiftLanguageModes: [.v6]
+)

@@ -1,0 +1,14 @@
+// Stored weights to f32. This header knows encodings, not files or shapes.
+#ifndef ETD_DECODE_H
+#define ETD_DECODE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+// Decodes `count` elements at `source` (any alignment) into `out`. `type` is an ElementType raw value
+// of the Swift module Tensors; `count` is a multiple of that type's block length.
+// Bit for bit what the Python package `gguf` gives for the block types; f64 rounds to nearest even.
+// Returns 0, or -1 for an unknown type (nothing is written then).
+int etd_decode(int32_t type, const void *source, float *out, size_t count);
+
+#endif

@@ -1,0 +1,3 @@
+#ifndef ETD_KERNELS_H
+#define ETD_KERNELS_H
+#endif

@@ -1,0 +1,2 @@
+// OpenBLAS puts its C interface in an include folder that pkg-config names on Debian.
+#include <cblas.h>

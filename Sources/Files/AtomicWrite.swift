@@ -1,0 +1,44 @@
+import Foundation
+
+/// Writes whole files so that a reader, or a kill, never meets half of one: the content goes to a
+/// temporary name beside the target and is renamed over it when it is complete and on disk.
+public enum AtomicFile {
+    /// - Throws: `FileError.system` when the folder cannot be written to or the disk is full; the
+    ///   temporary file is removed then, and an older file of that name is left as it was.
+    public static func write(_ bytes: some Sequence<UInt8>, to path: String) throws(FileError) {
+        let temporary = path + ".tmp-\(getpid())"
+        let descriptor = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o644)
+        guard descriptor >= 0 else { throw .lastSystemError(path, "create") }
+        var failure: FileError?
+        Array(bytes).withUnsafeBytes { buffer in
+            var written = 0
+            while written < buffer.count, failure == nil {
+                let count = Glibc.write(
+                    descriptor, buffer.baseAddress! + written, buffer.count - written)
+                if count > 0 {
+                    written += count
+                } else if errno != EINTR {
+                    failure = .lastSystemError(path, "write")
+                }
+            }
+        }
+        if failure == nil, fsync(descriptor) != 0 { failure = .lastSystemError(path, "write") }
+        if close(descriptor) != 0, failure == nil { failure = .lastSystemError(path, "write") }
+        if failure == nil, rename(temporary, path) != 0 {
+            failure = .lastSystemError(path, "rename the finished file to")
+        }
+        if let failure {
+            unlink(temporary)
+            throw failure
+        }
+    }
+
+    public static func write(_ text: String, to path: String) throws(FileError) {
+        try write(text.utf8, to: path)
+    }
+
+    /// Pretty-printed JSON with a final newline.
+    public static func write(_ json: JSON, to path: String) throws(FileError) {
+        try write(json.text() + "\n", to: path)
+    }
+}

@@ -1,0 +1,191 @@
+import Files
+
+/// An estimate with its standard error over documents; both nil where undefined, never NaN.
+public struct Estimate: Sendable, Equatable {
+    public var mean: Double?
+    /// nil with fewer than two documents.
+    public var standardError: Double?
+
+    public init(mean: Double?, standardError: Double?) {
+        self.mean = mean
+        self.standardError = standardError
+    }
+}
+
+/// `layers.json`, schema `etd-layers/v1`: what one run measured, per layer and per boundary.
+///
+/// Metrics are kept by name in the order they are written, since passes can be chosen and later
+/// passes add their own; `Metric` holds the names and what they mean.
+public struct LayersRecord: Sendable, Equatable {
+    public static let schema = "etd-layers/v1"
+
+    public struct Layer: Sendable, Equatable {
+        public var index: Int
+        /// By `Metric.name`; every layer of a record has the same names.
+        public var metrics: [String: Estimate]
+        /// Scores derived from the metrics, by name.
+        public var scores: [String: Double?]
+
+        public init(index: Int, metrics: [String: Estimate], scores: [String: Double?]) {
+            self.index = index
+            self.metrics = metrics
+            self.scores = scores
+        }
+    }
+
+    public struct Boundary: Sendable, Equatable {
+        /// 0 is the embedding output, L the state after the last layer, before the final norm.
+        public var index: Int
+        public var metrics: [String: Estimate]
+
+        public init(index: Int, metrics: [String: Estimate]) {
+            self.index = index
+            self.metrics = metrics
+        }
+    }
+
+    public var model: ModelRecord
+    public var data: DataRecord
+    /// `f32` or `bf16`: the arithmetic of the matrix products.
+    public var precision: String
+    /// L entries; metrics are empty when no pass over layers was asked for.
+    public var layers: [Layer]
+    /// L + 1 entries, or none when the lens was not run.
+    public var boundaries: [Boundary]
+
+    public init(
+        model: ModelRecord, data: DataRecord, precision: String, layers: [Layer],
+        boundaries: [Boundary]
+    ) {
+        self.model = model
+        self.data = data
+        self.precision = precision
+        self.layers = layers
+        self.boundaries = boundaries
+    }
+
+    /// One value per layer, nil where a layer has none.
+    public func layerMeans(_ metric: Metric) -> [Double?] {
+        layers.map { $0.metrics[metric.name]?.mean ?? nil }
+    }
+
+    /// One value per boundary, nil where a boundary has none.
+    public func boundaryMeans(_ metric: Metric) -> [Double?] {
+        boundaries.map { $0.metrics[metric.name]?.mean ?? nil }
+    }
+}
+
+/// The model a record speaks of.
+public struct ModelRecord: Sendable, Equatable {
+    public var path: String
+    public var architecture: String
+    public var layers: Int
+    public var hiddenSize: Int
+    public var vocabularySize: Int
+    public var parameters: Int
+    public var fingerprint: String
+    /// SHA-256 of the files, only when `--hash` asked for it.
+    public var sha256: [String: String]?
+
+    public init(
+        path: String, architecture: String, layers: Int, hiddenSize: Int, vocabularySize: Int,
+        parameters: Int, fingerprint: String, sha256: [String: String]? = nil
+    ) {
+        self.path = path
+        self.architecture = architecture
+        self.layers = layers
+        self.hiddenSize = hiddenSize
+        self.vocabularySize = vocabularySize
+        self.parameters = parameters
+        self.fingerprint = fingerprint
+        self.sha256 = sha256
+    }
+}
+
+/// The text a record was measured on.
+public struct DataRecord: Sendable, Equatable {
+    public var path: String
+    public var documents: Int
+    public var tokens: Int
+    public var sequenceLength: Int
+    public var bos: String
+
+    public init(path: String, documents: Int, tokens: Int, sequenceLength: Int, bos: String) {
+        self.path = path
+        self.documents = documents
+        self.tokens = tokens
+        self.sequenceLength = sequenceLength
+        self.bos = bos
+    }
+}
+
+/// A number measured per layer or per boundary: its name in the files and what it says.
+public struct Metric: Sendable, Equatable {
+    public var name: String
+    public var title: String
+    public var explanation: String
+
+    public init(name: String, title: String, explanation: String) {
+        self.name = name
+        self.title = title
+        self.explanation = explanation
+    }
+}
+
+extension Metric {
+    public static let angularDistanceLast = Metric(
+        name: "angular_distance_last", title: "Angular distance, last token",
+        explanation: """
+            arccos of the cosine between the states before and after the layer, divided by π, at the \
+            last token of each document. 0: same direction; 0.5: at right angles. This is the curve \
+            from which ETD proposes its split.
+            """)
+    public static let angularDistance = Metric(
+        name: "angular_distance", title: "Angular distance, all tokens",
+        explanation: "The same distance, averaged over every position.")
+    public static let blockInfluence = Metric(
+        name: "block_influence", title: "Block influence",
+        explanation: """
+            1 minus the mean cosine between the states before and after the layer (ShortGPT). A low \
+            value says that the layer changes directions little, not that it does not matter.
+            """)
+    public static let contribution = Metric(
+        name: "contribution", title: "Contribution",
+        explanation: "Length of what the layer adds, relative to the state it is added to.")
+    public static let contributionCosine = Metric(
+        name: "contribution_cosine", title: "Contribution cosine",
+        explanation: """
+            Cosine between what the layer adds and the state it is added to: positive strengthens, \
+            negative erases, near 0 writes something new.
+            """)
+    public static let perLayer = [
+        angularDistanceLast, angularDistance, blockInfluence, contribution, contributionCosine,
+    ]
+
+    public static let entropy = Metric(
+        name: "entropy", title: "Lens entropy",
+        explanation: """
+            Entropy, in nats, of the next-token distribution that the final norm and the unembedding \
+            read from the state at this boundary (logit lens).
+            """)
+    public static let klToFinal = Metric(
+        name: "kl_to_final", title: "KL(lens‖output)",
+        explanation: "Divergence of the lens distribution from the model's output, in nats.")
+    public static let klFromFinal = Metric(
+        name: "kl_from_final", title: "KL(output‖lens)",
+        explanation: "Divergence of the model's output from the lens distribution, in nats.")
+    public static let top1Agreement = Metric(
+        name: "top1_agreement", title: "Top-1 agreement",
+        explanation: "Share of positions where lens and output prefer the same token.")
+    public static let top5Agreement = Metric(
+        name: "top5_agreement", title: "Top-5 agreement",
+        explanation: "Mean share of the output's five most likely tokens among the lens's five.")
+    public static let crossEntropy = Metric(
+        name: "cross_entropy", title: "Lens cross-entropy",
+        explanation: """
+            Mean -log probability, in nats, that the lens gives the token that follows in the document.
+            """)
+    public static let perBoundary = [
+        entropy, klToFinal, klFromFinal, top1Agreement, top5Agreement, crossEntropy,
+    ]
+}

@@ -1,0 +1,79 @@
+import Files
+
+/// Reads the members of a record and says, when one is missing or of the wrong kind, which one in
+/// which file.
+struct RecordReader {
+    let path: String
+    /// Where in the file `json` stands, such as `layers[3]`; empty at the root.
+    let place: String
+    let json: JSON
+
+    init(path: String, schema: String) throws(FileError) {
+        let json = try JSON.read(path: path)
+        guard json["schema"]?.stringValue == schema else {
+            let found = json["schema"]?.stringValue.map { "\"\($0)\"" } ?? "none"
+            throw .invalid(path: path, problem: "expected schema \"\(schema)\", found \(found)")
+        }
+        self.init(path: path, place: "", json: json)
+    }
+
+    init(path: String, place: String, json: JSON) {
+        self.path = path
+        self.place = place
+        self.json = json
+    }
+
+    func wrong(_ key: String, _ expected: String) -> FileError {
+        let found = json[key].map { "found \($0.kind)" } ?? "it is missing"
+        return .invalid(
+            path: path, problem: "\(place)\(key): expected \(expected), \(found)")
+    }
+
+    func member(_ key: String) throws(FileError) -> RecordReader {
+        guard let value = json[key], value.objectValue != nil else { throw wrong(key, "an object") }
+        return RecordReader(path: path, place: "\(place)\(key).", json: value)
+    }
+
+    func elements<Element>(
+        _ key: String, _ read: (RecordReader) throws(FileError) -> Element
+    ) throws(FileError) -> [Element] {
+        guard let values = json[key]?.arrayValue else { throw wrong(key, "an array") }
+        var elements: [Element] = []
+        for (position, value) in values.enumerated() {
+            elements.append(
+                try read(
+                    RecordReader(path: path, place: "\(place)\(key)[\(position)].", json: value)))
+        }
+        return elements
+    }
+
+    func string(_ key: String) throws(FileError) -> String {
+        guard let value = json[key]?.stringValue else { throw wrong(key, "a string") }
+        return value
+    }
+
+    func int(_ key: String) throws(FileError) -> Int {
+        guard let value = json[key]?.intValue else { throw wrong(key, "a whole number") }
+        return value
+    }
+
+    func double(_ key: String) throws(FileError) -> Double {
+        guard let value = json[key]?.doubleValue else { throw wrong(key, "a number") }
+        return value
+    }
+
+    func bool(_ key: String) throws(FileError) -> Bool {
+        guard let value = json[key]?.boolValue else { throw wrong(key, "true or false") }
+        return value
+    }
+
+    /// Every pair of members `name` and `name_se`.
+    func estimates() -> [String: Estimate] {
+        let members = json.objectValue ?? [:]
+        return members.keys.reduce(into: [:]) { estimates, name in
+            guard let error = members[name + "_se"] else { return }
+            estimates[name] = Estimate(
+                mean: members[name]?.doubleValue, standardError: error.doubleValue)
+        }
+    }
+}

@@ -1,0 +1,222 @@
+import Files
+import OrderedCollections
+
+/// How the L layers are cut: `encoder + think + decoder = L`.
+public struct Split: Sendable, Hashable {
+    public var encoder: Int
+    public var think: Int
+    public var decoder: Int
+
+    public init(encoder: Int, think: Int, decoder: Int) {
+        self.encoder = encoder
+        self.think = think
+        self.decoder = decoder
+    }
+
+    public var layers: Int { encoder + think + decoder }
+
+    /// The think block's layers.
+    public var thinkRange: Range<Int> { encoder..<encoder + think }
+
+    /// As the paper writes it, with k left open: `7-4*k-5`.
+    public var notation: String { "\(encoder)-\(think)*k-\(decoder)" }
+}
+
+/// `split.json`, schema `etd-split/v1`: a proposed split with its evidence, or an abstention.
+public struct SplitRecord: Sendable, Equatable {
+    public static let schema = "etd-split/v1"
+
+    public struct Alternative: Sendable, Equatable {
+        public var split: Split
+        /// By name, such as `mean_angular_distance`.
+        public var scores: [String: Double]
+
+        public init(split: Split, scores: [String: Double]) {
+            self.split = split
+            self.scores = scores
+        }
+    }
+
+    public struct Evidence: Sendable, Equatable {
+        /// What this selector proposes by itself, degenerate or not; nil when it finds nothing.
+        public var proposal: Split?
+        /// Whatever the selector wants to show: its settings and curves.
+        public var values: JSON
+
+        public init(proposal: Split?, values: JSON) {
+            self.proposal = proposal
+            self.values = values
+        }
+    }
+
+    public struct Cost: Sendable, Equatable {
+        public var iterations: Int
+        public var flopsPerToken: Double
+        public var kvBytesPerToken: Double
+
+        public init(iterations: Int, flopsPerToken: Double, kvBytesPerToken: Double) {
+            self.iterations = iterations
+            self.flopsPerToken = flopsPerToken
+            self.kvBytesPerToken = kvBytesPerToken
+        }
+    }
+
+    public var architecture: String
+    public var layers: Int
+    public var fingerprint: String
+    /// The name of the selector that decided.
+    public var method: String
+    /// nil when the selector abstained.
+    public var split: Split?
+    public var recommendedIterations: Int?
+    public var maximumIterations: Int?
+    /// Share of bootstrap resamples over documents that give the same split.
+    public var confidence: Double?
+    /// Why there is no split; nil when there is one.
+    public var abstention: String?
+    /// Best first within each length of the think block.
+    public var alternatives: [Alternative]
+    /// By selector name, in the order shown.
+    public var evidence: OrderedDictionary<String, Evidence>
+    public var cost: [Cost]
+    public var createdBy: String
+
+    public init(
+        architecture: String, layers: Int, fingerprint: String, method: String, split: Split?,
+        recommendedIterations: Int? = nil, maximumIterations: Int? = nil, confidence: Double?,
+        abstention: String?, alternatives: [Alternative],
+        evidence: OrderedDictionary<String, Evidence>, cost: [Cost], createdBy: String
+    ) {
+        self.architecture = architecture
+        self.layers = layers
+        self.fingerprint = fingerprint
+        self.method = method
+        self.split = split
+        self.recommendedIterations = recommendedIterations
+        self.maximumIterations = maximumIterations
+        self.confidence = confidence
+        self.abstention = abstention
+        self.alternatives = alternatives
+        self.evidence = evidence
+        self.cost = cost
+        self.createdBy = createdBy
+    }
+}
+
+extension Split {
+    var json: JSON {
+        ["encoder": .number(encoder), "think": .number(think), "decoder": .number(decoder)]
+    }
+
+    init(_ reader: RecordReader) throws(FileError) {
+        self.init(
+            encoder: try reader.int("encoder"), think: try reader.int("think"),
+            decoder: try reader.int("decoder"))
+    }
+}
+
+extension SplitRecord {
+    public var json: JSON {
+        [
+            "schema": .string(Self.schema),
+            "split": split?.json ?? .null,
+            "notation": .text(split?.notation),
+            "iterations": split == nil
+                ? .null
+                : [
+                    "recommended": .number(recommendedIterations),
+                    "maximum": .number(maximumIterations),
+                ],
+            "model": [
+                "architecture": .string(architecture),
+                "layers": .number(layers),
+                "fingerprint": .string(fingerprint),
+            ],
+            "method": .string(method),
+            "confidence": .number(confidence),
+            "abstained": .bool(abstention != nil),
+            "reason": .text(abstention),
+            "alternatives": .array(
+                alternatives.map { alternative in
+                    [
+                        "split": alternative.split.json,
+                        "notation": .string(alternative.split.notation),
+                        "scores": .object(
+                            OrderedDictionary(
+                                uniqueKeysWithValues: alternative.scores.sorted { $0.key < $1.key }
+                                    .map { ($0.key, JSON.number($0.value)) })),
+                    ]
+                }),
+            "evidence": .object(
+                evidence.mapValues { item in
+                    [
+                        "proposal": item.proposal.map { proposal in
+                            guard case .object(var members) = proposal.json else { return .null }
+                            members["notation"] = .string(proposal.notation)
+                            return .object(members)
+                        } ?? .null,
+                        "values": item.values,
+                    ]
+                }),
+            "cost": .array(
+                cost.map {
+                    [
+                        "k": .number($0.iterations), "flops_per_token": .number($0.flopsPerToken),
+                        "kv_bytes_per_token": .number($0.kvBytesPerToken),
+                    ]
+                }),
+            "created_by": .string(createdBy),
+        ]
+    }
+
+    /// - Throws: `FileError` naming the file and what is wrong, such as parts that do not sum to L.
+    public static func read(path: String) throws(FileError) -> SplitRecord {
+        let reader = try RecordReader(path: path, schema: schema)
+        let model = try reader.member("model")
+        let abstained = try reader.bool("abstained")
+        let layers = try model.int("layers")
+        func checked(_ reader: RecordReader) throws(FileError) -> Split {
+            let split = try Split(reader)
+            guard split.encoder >= 0, split.think >= 1, split.decoder >= 0, split.layers == layers
+            else {
+                throw .invalid(
+                    path: path,
+                    problem: "\(reader.place): \(split.notation) does not cut \(layers) layers into "
+                        + "three parts with a think block")
+            }
+            return split
+        }
+        let alternatives = try reader.elements("alternatives") { (element) throws(FileError) in
+            Alternative(
+                split: try checked(element.member("split")),
+                scores: (element.json["scores"]?.objectValue ?? [:]).reduce(into: [:]) {
+                    $0[$1.key] = $1.value.doubleValue
+                })
+        }
+        var evidence: OrderedDictionary<String, Evidence> = [:]
+        for (name, value) in reader.json["evidence"]?.objectValue ?? [:] {
+            let item = RecordReader(path: path, place: "evidence.\(name).", json: value)
+            evidence[name] = Evidence(
+                proposal: item.json["proposal"] == nil
+                    ? nil : try Split(item.member("proposal")),
+                values: item.json["values"] ?? .null)
+        }
+        let iterations = reader.json["iterations"]
+        return SplitRecord(
+            architecture: try model.string("architecture"), layers: layers,
+            fingerprint: try model.string("fingerprint"), method: try reader.string("method"),
+            split: abstained ? nil : try checked(reader.member("split")),
+            recommendedIterations: iterations?["recommended"]?.intValue,
+            maximumIterations: iterations?["maximum"]?.intValue,
+            confidence: reader.json["confidence"]?.doubleValue,
+            abstention: abstained ? try reader.string("reason") : nil, alternatives: alternatives,
+            evidence: evidence,
+            cost: try reader.elements("cost") { (element) throws(FileError) in
+                Cost(
+                    iterations: try element.int("k"),
+                    flopsPerToken: try element.double("flops_per_token"),
+                    kvBytesPerToken: try element.double("kv_bytes_per_token"))
+            },
+            createdBy: reader.json["created_by"]?.stringValue ?? "")
+    }
+}

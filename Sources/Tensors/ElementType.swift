@@ -1,0 +1,50 @@
+/// How the elements of a stored weight are encoded.
+///
+/// The raw value is the code that the C converters in `CKernels` (`etd_decode`) take.
+public enum ElementType: Int32, Sendable, CaseIterable {
+    case f32 = 0
+    case f16 = 1
+    case bf16 = 2
+    case f64 = 3
+    case q4_0 = 10
+    case q4_1 = 11
+    case q5_0 = 12
+    case q5_1 = 13
+    case q8_0 = 14
+    case q2_K = 20
+    case q3_K = 21
+    case q4_K = 22
+    case q5_K = 23
+    case q6_K = 24
+
+    /// Elements that share one block; 1 for plain types.
+    public var blockLength: Int {
+        switch self {
+        case .f32, .f16, .bf16, .f64: 1
+        case .q4_0, .q4_1, .q5_0, .q5_1, .q8_0: 32
+        case .q2_K, .q3_K, .q4_K, .q5_K, .q6_K: 256
+        }
+    }
+
+    /// Bytes of one block.
+    public var blockBytes: Int {
+        switch self {
+        case .f32: 4
+        case .f16, .bf16: 2
+        case .f64: 8
+        case .q4_0: 18
+        case .q4_1: 20
+        case .q5_0: 22
+        case .q5_1: 24
+        case .q8_0: 34
+        case .q2_K: 84
+        case .q3_K: 110
+        case .q4_K: 144
+        case .q5_K: 176
+        case .q6_K: 210
+        }
+    }
+
+    /// Bytes of a row of `count` elements, a whole number of blocks.
+    public func bytes(count: Int) -> Int { count / blockLength * blockBytes }
+}
