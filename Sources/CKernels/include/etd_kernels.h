@@ -1,3 +1,84 @@
+// The arithmetic between the matrix products, one row at a time. These functions know pointers and
+// counts, not layers or models, and start no threads.
+//
+// Shape letters: T positions, d hidden size, V vocabulary.
+// Accumulation: every sum runs over 16 lanes (8 for f64) that are joined in a fixed order, without
+// fused multiply-add, so scalar, AVX2 and AVX-512 builds of one source give the same bytes.
+// Pointers need no alignment; `out` may equal an input of the same shape unless said otherwise.
 #ifndef ETD_KERNELS_H
 #define ETD_KERNELS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+// The instruction sets that the kernels are built for.
+enum etd_cpu_level { ETD_CPU_SCALAR = 0, ETD_CPU_AVX2 = 1, ETD_CPU_AVX512 = 2 };
+
+// The best level of this CPU.
+int etd_cpu_best_level(void);
+// The level in use: the best one, or the one last set.
+int etd_cpu_level(void);
+// Chooses a level for the whole process; call before work starts. Returns -1, changing nothing, if the
+// CPU lacks it.
+int etd_cpu_set_level(int level);
+
+// out[i] = x[i] / sqrt(mean(x²) + epsilon) · (weight[i] + offset); weight NULL counts as ones.
+void etd_rms_norm(const float *x, const float *weight, float offset, float epsilon, float *out,
+                  size_t d);
+
+// x += y
+void etd_add(float *x, const float *y, size_t count);
+// x *= factor
+void etd_scale(float *x, float factor, size_t count);
+
+// out = silu(gate) · up and out = gelu_tanh(gate) · up.
+void etd_silu_gate(const float *gate, const float *up, float *out, size_t count);
+void etd_gelu_tanh_gate(const float *gate, const float *up, float *out, size_t count);
+
+// Rotary embedding of one head in the half-split convention: the pair (x[i], x[i + half]) turns by the
+// angle whose cosine and sine are cosine[i], sine[i], i < half.
+void etd_rotate(float *x, const float *cosine, const float *sine, size_t half);
+
+// One row of blocked softmax attention. Scores become exp(scale·score - new maximum); *maximum and
+// *sum (start: -inf, 0) take the block in. Returns the factor by which what was accumulated before
+// this block is to be scaled. count > 0.
+float etd_softmax_block(float *scores, size_t count, float scale, float *maximum, float *sum);
+
+// out[i] = exp(x[i]); results below the smallest normal number are 0, above 88.02 the input is clamped.
+void etd_exp(const float *x, float *out, size_t count);
+
+// 1 when every value is finite, else 0.
+int etd_all_finite(const float *x, size_t count);
+
+// f64 products of a state h and the next one g: h·h, g·g, h·g, u·u, u·h with u = g - h.
+typedef struct {
+    double hh, gg, hg, uu, uh;
+} etd_pair_products_t;
+etd_pair_products_t etd_pair_products(const float *h, const float *g, size_t d);
+
+// log Σ exp(x) over a row, in f64 across blocks.
+double etd_log_sum_exp(const float *x, size_t count);
+
+// What the lens keeps of one row of logits while the unembedding goes by panel by panel.
+// Postcondition after all panels, with p = softmax of the row and q of the final state's row:
+// log Σ exp z = maximum + log(sum); Σ p·(z - maximum) = sum_shifted / sum;
+// Σ p·(z - z_final) = sum_difference / sum; Σ q·(z_final - z) = final_difference / (sum of the final
+// row). top_value descends; equal values keep the lower id first.
+#define ETD_LENS_TOP 5
+typedef struct {
+    float maximum;
+    double sum, sum_shifted, sum_difference, final_difference;
+    float top_value[ETD_LENS_TOP];
+    int32_t top_id[ETD_LENS_TOP];
+    float target_logit;
+} etd_lens_row_t;
+
+void etd_lens_row_begin(etd_lens_row_t *row);
+
+// Takes in one panel for one position: `rows` rows of logits (row stride `stride` floats), the last of
+// which is the final state's. The panel covers vocabulary ids first_id ..< first_id + count. `scratch`
+// holds `count` floats. `target` is the id whose logit is kept, or -1.
+void etd_lens_panel(etd_lens_row_t *states, const float *logits, size_t rows, size_t stride,
+                    int32_t first_id, size_t count, int32_t target, float *scratch);
+
 #endif

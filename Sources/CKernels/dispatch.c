@@ -1,0 +1,97 @@
+// Chooses the kernels for this CPU once, at the first call.
+#include <math.h>
+#include <stdatomic.h>
+
+#include "kernel_table.h"
+
+static _Atomic(const etd_kernel_table_t *) active;
+static atomic_int active_level;
+
+static const etd_kernel_table_t *table_of(int level) {
+    switch (level) {
+    case ETD_CPU_SCALAR: return &etd_kernels_scalar;
+#if defined(__x86_64__)
+    case ETD_CPU_AVX2: return &etd_kernels_avx2;
+    case ETD_CPU_AVX512: return &etd_kernels_avx512;
+#endif
+    default: return NULL;
+    }
+}
+
+int etd_cpu_best_level(void) {
+#if defined(__x86_64__)
+    __builtin_cpu_init();
+    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+        __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl"))
+        return ETD_CPU_AVX512;
+    if (__builtin_cpu_supports("avx2")) return ETD_CPU_AVX2;
+#endif
+    return ETD_CPU_SCALAR;
+}
+
+int etd_cpu_set_level(int level) {
+    if (level < ETD_CPU_SCALAR || level > etd_cpu_best_level()) return -1;
+    atomic_store(&active_level, level);
+    atomic_store(&active, table_of(level));
+    return 0;
+}
+
+static const etd_kernel_table_t *table(void) {
+    const etd_kernel_table_t *chosen = atomic_load_explicit(&active, memory_order_acquire);
+    if (chosen) return chosen;
+    etd_cpu_set_level(etd_cpu_best_level());
+    return atomic_load(&active);
+}
+
+int etd_cpu_level(void) {
+    table();
+    return atomic_load(&active_level);
+}
+
+void etd_rms_norm(const float *x, const float *weight, float offset, float epsilon, float *out,
+                  size_t d) {
+    table()->rms_norm(x, weight, offset, epsilon, out, d);
+}
+
+void etd_add(float *x, const float *y, size_t count) { table()->add(x, y, count); }
+
+void etd_scale(float *x, float factor, size_t count) { table()->scale(x, factor, count); }
+
+void etd_silu_gate(const float *gate, const float *up, float *out, size_t count) {
+    table()->silu_gate(gate, up, out, count);
+}
+
+void etd_gelu_tanh_gate(const float *gate, const float *up, float *out, size_t count) {
+    table()->gelu_tanh_gate(gate, up, out, count);
+}
+
+void etd_rotate(float *x, const float *cosine, const float *sine, size_t half) {
+    table()->rotate(x, cosine, sine, half);
+}
+
+float etd_softmax_block(float *scores, size_t count, float factor, float *maximum, float *sum) {
+    return table()->softmax_block(scores, count, factor, maximum, sum);
+}
+
+void etd_exp(const float *x, float *out, size_t count) { table()->exp_row(x, out, count); }
+
+int etd_all_finite(const float *x, size_t count) { return table()->all_finite(x, count); }
+
+etd_pair_products_t etd_pair_products(const float *h, const float *g, size_t d) {
+    return table()->pair_products(h, g, d);
+}
+
+double etd_log_sum_exp(const float *x, size_t count) { return table()->log_sum_exp(x, count); }
+
+void etd_lens_row_begin(etd_lens_row_t *row) {
+    *row = (etd_lens_row_t){.maximum = -INFINITY, .target_logit = NAN};
+    for (int i = 0; i < ETD_LENS_TOP; i++) {
+        row->top_value[i] = -INFINITY;
+        row->top_id[i] = -1;
+    }
+}
+
+void etd_lens_panel(etd_lens_row_t *states, const float *logits, size_t rows, size_t stride,
+                    int32_t first_id, size_t count, int32_t target, float *scratch) {
+    table()->lens_panel(states, logits, rows, stride, first_id, count, target, scratch);
+}

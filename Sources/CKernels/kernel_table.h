@@ -1,0 +1,29 @@
+// The kernels of one instruction set. Private to this module.
+#ifndef ETD_KERNEL_TABLE_H
+#define ETD_KERNEL_TABLE_H
+
+#include "etd_kernels.h"
+
+typedef struct {
+    void (*rms_norm)(const float *, const float *, float, float, float *, size_t);
+    void (*add)(float *, const float *, size_t);
+    void (*scale)(float *, float, size_t);
+    void (*silu_gate)(const float *, const float *, float *, size_t);
+    void (*gelu_tanh_gate)(const float *, const float *, float *, size_t);
+    void (*rotate)(float *, const float *, const float *, size_t);
+    float (*softmax_block)(float *, size_t, float, float *, float *);
+    void (*exp_row)(const float *, float *, size_t);
+    int (*all_finite)(const float *, size_t);
+    etd_pair_products_t (*pair_products)(const float *, const float *, size_t);
+    double (*log_sum_exp)(const float *, size_t);
+    void (*lens_panel)(etd_lens_row_t *, const float *, size_t, size_t, int32_t, size_t, int32_t,
+                       float *);
+} etd_kernel_table_t;
+
+extern const etd_kernel_table_t etd_kernels_scalar;
+#if defined(__x86_64__)
+extern const etd_kernel_table_t etd_kernels_avx2;
+extern const etd_kernel_table_t etd_kernels_avx512;
+#endif
+
+#endif

@@ -1,0 +1,13 @@
+#if defined(__x86_64__)
+// System headers stand before the pragma: only this module's functions may use the instruction set.
+#include <float.h>
+#include <math.h>
+#include <string.h>
+
+#include "kernel_table.h"
+
+#pragma clang attribute push(__attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx2,f16c"))), apply_to = function)
+#define ETD_TABLE etd_kernels_avx512
+#include "kernels_body.h"
+#pragma clang attribute pop
+#endif

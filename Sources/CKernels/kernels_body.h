@@ -1,0 +1,335 @@
+// The one source of the kernels. It is included by one file per instruction set, which defines
+// ETD_TABLE (the table to fill) and turns that instruction set on for the functions below.
+//
+// Vectors are clang vector extensions of fixed width: the compiler lowers them to whatever registers
+// the target has, so every level does the same arithmetic in the same order.
+
+#include <float.h>
+#include <math.h>
+#include <string.h>
+
+#include "kernel_table.h"
+
+#pragma STDC FP_CONTRACT OFF
+#pragma clang diagnostic ignored "-Wpsabi"
+
+#define LANES 16
+typedef float v16f __attribute__((vector_size(64)));
+typedef int32_t v16i __attribute__((vector_size(64)));
+typedef double v8d __attribute__((vector_size(64)));
+typedef float v8f __attribute__((vector_size(32)));
+
+static inline v16f load16(const float *x) {
+    v16f v;
+    memcpy(&v, x, sizeof v);
+    return v;
+}
+
+static inline void store16(float *x, v16f v) { memcpy(x, &v, sizeof v); }
+
+// The first `count` < 16 lanes from memory, the others `fill`.
+static inline v16f load_part(const float *x, size_t count, float fill) {
+    v16f v = (v16f){} + fill;
+    memcpy(&v, x, count * sizeof(float));
+    return v;
+}
+
+static inline v16f select16(v16i mask, v16f yes, v16f no) {
+    return (v16f)(((v16i)yes & mask) | ((v16i)no & ~mask));
+}
+
+static inline v16f max16(v16f a, v16f b) { return select16(a > b, a, b); }
+
+static inline float sum_lanes(v16f v) {
+    float x[LANES];
+    memcpy(x, &v, sizeof x);
+    for (size_t width = LANES / 2; width > 0; width /= 2)
+        for (size_t i = 0; i < width; i++) x[i] += x[i + width];
+    return x[0];
+}
+
+static inline float max_lanes(v16f v) {
+    float x[LANES];
+    memcpy(x, &v, sizeof x);
+    for (size_t width = LANES / 2; width > 0; width /= 2)
+        for (size_t i = 0; i < width; i++) x[i] = x[i] > x[i + width] ? x[i] : x[i + width];
+    return x[0];
+}
+
+// exp by reduction to |r| <= ln2/2 and the degree-5 minimax polynomial of the Cephes library
+// (Moshier, expf.c: coefficients), about 1 ulp. NaN stays NaN.
+static inline v16f exp16(v16f x) {
+    const v16f top = (v16f){} + 88.02f, bottom = (v16f){} + -87.33654f;
+    v16i underflow = x < bottom;
+    x = select16(x > top, top, x);
+    v16f clamped = select16(underflow, bottom, x);
+    // Adding and taking away 1.5·2²³ rounds to the nearest integer, ties to even.
+    v16f n = (clamped * 1.44269504f + 12582912.0f) - 12582912.0f;
+    v16f r = clamped - n * 0.693359375f;
+    r = r - n * -2.12194440e-4f;
+    v16f p = (v16f){} + 1.9875691500e-4f;
+    p = p * r + 1.3981999507e-3f;
+    p = p * r + 8.3334519073e-3f;
+    p = p * r + 4.1665795894e-2f;
+    p = p * r + 1.6666665459e-1f;
+    p = p * r + 5.0000001201e-1f;
+    p = p * (r * r) + r + 1.0f;
+    v16i exponent = (__builtin_convertvector(n, v16i) + 127) << 23;
+    v16f result = p * (v16f)exponent;
+    result = select16(underflow, (v16f){}, result);
+    return select16(x == x, result, x);
+}
+
+static void rms_norm(const float *x, const float *weight, float offset, float epsilon, float *out,
+                     size_t d) {
+    v16f sums = {};
+    size_t i = 0;
+    for (; i + LANES <= d; i += LANES) {
+        v16f v = load16(x + i);
+        sums += v * v;
+    }
+    if (i < d) {
+        v16f v = load_part(x + i, d - i, 0);
+        sums += v * v;
+    }
+    float factor = 1.0f / sqrtf(sum_lanes(sums) / (float)d + epsilon);
+    if (weight)
+        for (i = 0; i < d; i++) out[i] = (x[i] * factor) * (weight[i] + offset);
+    else
+        for (i = 0; i < d; i++) out[i] = x[i] * factor;
+}
+
+static void add(float *x, const float *y, size_t count) {
+    for (size_t i = 0; i < count; i++) x[i] += y[i];
+}
+
+static void scale(float *x, float factor, size_t count) {
+    for (size_t i = 0; i < count; i++) x[i] *= factor;
+}
+
+static inline v16f silu16(v16f x) { return x / (1.0f + exp16(-x)); }
+
+// 0.5·x·(1 + tanh y) = x·sigmoid(2y), which loses nothing to cancellation for very negative x.
+static inline v16f gelu_tanh16(v16f x) {
+    v16f y = 0.7978845608f * (x + 0.044715f * x * x * x);
+    return x / (1.0f + exp16(-2.0f * y));
+}
+
+#define GATE(NAME, FUNCTION)                                                                \
+    static void NAME(const float *gate, const float *up, float *out, size_t count) {        \
+        size_t i = 0;                                                                       \
+        for (; i + LANES <= count; i += LANES)                                              \
+            store16(out + i, FUNCTION(load16(gate + i)) * load16(up + i));                  \
+        if (i < count) {                                                                    \
+            v16f v = FUNCTION(load_part(gate + i, count - i, 0)) *                          \
+                     load_part(up + i, count - i, 0);                                       \
+            memcpy(out + i, &v, (count - i) * sizeof(float));                               \
+        }                                                                                   \
+    }
+GATE(silu_gate, silu16)
+GATE(gelu_tanh_gate, gelu_tanh16)
+
+static void rotate(float *x, const float *cosine, const float *sine, size_t half) {
+    float *restrict low = x, *restrict high = x + half;
+    for (size_t i = 0; i < half; i++) {
+        float a = low[i], b = high[i];
+        low[i] = a * cosine[i] - b * sine[i];
+        high[i] = b * cosine[i] + a * sine[i];
+    }
+}
+
+static float row_maximum(const float *x, size_t count) {
+    v16f maxima = (v16f){} - INFINITY;
+    size_t i = 0;
+    for (; i + LANES <= count; i += LANES) maxima = max16(load16(x + i), maxima);
+    if (i < count) maxima = max16(load_part(x + i, count - i, -INFINITY), maxima);
+    return max_lanes(maxima);
+}
+
+static float softmax_block(float *scores, size_t count, float factor, float *maximum, float *sum) {
+    // factor > 0, so the largest score stays the largest.
+    float block = row_maximum(scores, count) * factor;
+    float highest = block > *maximum ? block : *maximum;
+    v16f sums = {};
+    size_t i = 0;
+    for (; i + LANES <= count; i += LANES) {
+        v16f e = exp16(load16(scores + i) * factor - highest);
+        store16(scores + i, e);
+        sums += e;
+    }
+    if (i < count) {
+        v16f e = exp16(load_part(scores + i, count - i, -INFINITY) * factor - highest);
+        memcpy(scores + i, &e, (count - i) * sizeof(float));
+        sums += e;
+    }
+    float correction = 0;
+    if (*maximum > -INFINITY) {
+        v16f e = exp16((v16f){} + (*maximum - highest));
+        correction = e[0];
+    }
+    *sum = *sum * correction + sum_lanes(sums);
+    *maximum = highest;
+    return correction;
+}
+
+static void exp_row(const float *x, float *out, size_t count) {
+    size_t i = 0;
+    for (; i + LANES <= count; i += LANES) store16(out + i, exp16(load16(x + i)));
+    if (i < count) {
+        v16f e = exp16(load_part(x + i, count - i, 0));
+        memcpy(out + i, &e, (count - i) * sizeof(float));
+    }
+}
+
+static int all_finite(const float *x, size_t count) {
+    // x - x is 0 for finite values and NaN otherwise; a sum keeps the NaN.
+    v16f sums = {};
+    size_t i = 0;
+    for (; i + LANES <= count; i += LANES) {
+        v16f v = load16(x + i);
+        sums += v - v;
+    }
+    if (i < count) {
+        v16f v = load_part(x + i, count - i, 0);
+        sums += v - v;
+    }
+    return sum_lanes(sums) == 0;
+}
+
+static inline v8d load8d(const float *x) {
+    v8f v;
+    memcpy(&v, x, sizeof v);
+    return __builtin_convertvector(v, v8d);
+}
+
+static inline double sum_lanes_f64(v8d v) {
+    return ((v[0] + v[4]) + (v[2] + v[6])) + ((v[1] + v[5]) + (v[3] + v[7]));
+}
+
+static etd_pair_products_t pair_products(const float *h, const float *g, size_t d) {
+    v8d hh = {}, gg = {}, hg = {}, uu = {}, uh = {};
+    for (size_t i = 0; i < d; i += 8) {
+        v8d a, b;
+        if (i + 8 <= d) {
+            a = load8d(h + i);
+            b = load8d(g + i);
+        } else {
+            float rest[2][8] = {{0}};
+            memcpy(rest[0], h + i, (d - i) * sizeof(float));
+            memcpy(rest[1], g + i, (d - i) * sizeof(float));
+            a = load8d(rest[0]);
+            b = load8d(rest[1]);
+        }
+        v8d u = b - a;
+        hh += a * a;
+        gg += b * b;
+        hg += a * b;
+        uu += u * u;
+        uh += u * a;
+    }
+    return (etd_pair_products_t){sum_lanes_f64(hh), sum_lanes_f64(gg), sum_lanes_f64(hg),
+                                 sum_lanes_f64(uu), sum_lanes_f64(uh)};
+}
+
+static double log_sum_exp(const float *x, size_t count) {
+    float highest = row_maximum(x, count);
+    double total = 0;
+    for (size_t start = 0; start < count; start += 1024) {
+        size_t end = start + 1024 < count ? start + 1024 : count;
+        v16f sums = {};
+        size_t i = start;
+        for (; i + LANES <= end; i += LANES) sums += exp16(load16(x + i) - highest);
+        if (i < end) sums += exp16(load_part(x + i, end - i, -INFINITY) - highest);
+        total += sum_lanes(sums);
+    }
+    return (double)highest + log(total);
+}
+
+// MARK: The lens
+
+static void lens_take_top(etd_lens_row_t *row, const float *z, int32_t first_id, size_t count) {
+    for (size_t i = 0; i < count; i++) {
+        float value = z[i];
+        if (!(value > row->top_value[ETD_LENS_TOP - 1])) continue;
+        // Ids ascend, so an equal value that is already there has the lower id and stays ahead.
+        int place = ETD_LENS_TOP - 1;
+        while (place > 0 && value > row->top_value[place - 1]) {
+            row->top_value[place] = row->top_value[place - 1];
+            row->top_id[place] = row->top_id[place - 1];
+            place--;
+        }
+        row->top_value[place] = value;
+        row->top_id[place] = first_id + (int32_t)i;
+    }
+}
+
+static void lens_panel(etd_lens_row_t *states, const float *logits, size_t rows, size_t stride,
+                       int32_t first_id, size_t count, int32_t target, float *scratch) {
+    const float *final_logits = logits + (rows - 1) * stride;
+    etd_lens_row_t *final_state = &states[rows - 1];
+
+    // The final row's weights first: every row's KL(p_final‖p) needs them.
+    float final_maximum = row_maximum(final_logits, count);
+    if (final_state->maximum > final_maximum) final_maximum = final_state->maximum;
+    double final_correction =
+        final_state->sum > 0 ? exp((double)final_state->maximum - (double)final_maximum) : 0;
+    for (size_t i = 0; i < count; i++) scratch[i] = final_logits[i] - final_maximum;
+    exp_row(scratch, scratch, count);
+
+    for (size_t r = 0; r < rows; r++) {
+        const float *z = logits + r * stride;
+        etd_lens_row_t *row = &states[r];
+        float panel_maximum = row_maximum(z, count);
+        if (panel_maximum > row->top_value[ETD_LENS_TOP - 1])
+            lens_take_top(row, z, first_id, count);
+        float highest = panel_maximum > row->maximum ? panel_maximum : row->maximum;
+        v16f sums = {}, shifted = {}, differences = {}, final_differences = {};
+        for (size_t i = 0; i < count; i += LANES) {
+            v16f value, final_value, final_weight;
+            if (i + LANES <= count) {
+                value = load16(z + i);
+                final_value = load16(final_logits + i);
+                final_weight = load16(scratch + i);
+            } else {
+                // A lane past the end has weight 0 on both sides.
+                value = load_part(z + i, count - i, -FLT_MAX);
+                final_value = load_part(final_logits + i, count - i, -FLT_MAX);
+                final_weight = load_part(scratch + i, count - i, 0);
+            }
+            v16f t = value - highest;
+            v16f e = exp16(t);
+            v16f difference = value - final_value;
+            sums += e;
+            shifted += e * max16(t, (v16f){} - FLT_MAX);
+            differences += e * difference;
+            final_differences += final_weight * difference;
+        }
+        double correction = row->sum > 0 ? exp((double)row->maximum - (double)highest) : 0;
+        double moved = row->sum > 0 ? (double)row->maximum - (double)highest : 0;
+        row->sum_shifted =
+            correction * (row->sum_shifted + moved * row->sum) + (double)sum_lanes(shifted);
+        row->sum_difference =
+            correction * row->sum_difference + (double)sum_lanes(differences);
+        row->final_difference =
+            final_correction * row->final_difference - (double)sum_lanes(final_differences);
+        row->sum = correction * row->sum + (double)sum_lanes(sums);
+        row->maximum = highest;
+        if (target >= first_id && (size_t)(target - first_id) < count)
+            row->target_logit = z[target - first_id];
+    }
+}
+
+const etd_kernel_table_t ETD_TABLE = {
+    .rms_norm = rms_norm,
+    .add = add,
+    .scale = scale,
+    .silu_gate = silu_gate,
+    .gelu_tanh_gate = gelu_tanh_gate,
+    .rotate = rotate,
+    .softmax_block = softmax_block,
+    .exp_row = exp_row,
+    .all_finite = all_finite,
+    .pair_products = pair_products,
+    .log_sum_exp = log_sum_exp,
+    .lens_panel = lens_panel,
+};
