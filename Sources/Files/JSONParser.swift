@@ -115,7 +115,7 @@ private struct JSONParser {
             guard take(UInt8(ascii: ":")) else { throw error("expected ':' after a key") }
             let value = try self.value(depth: depth + 1)
             if members.updateValue(value, forKey: key) != nil {
-                throw error("duplicate key \"\(key.prefix(80))\"", at: start)
+                throw error("duplicate key \(key.quotedForMessage)", at: start)
             }
             skipSpace()
             if take(UInt8(ascii: ",")) { continue }

@@ -24,6 +24,7 @@ public enum FileError: Error, Equatable, CustomStringConvertible {
 /// A file mapped read-only into memory for as long as this object lives.
 ///
 /// Pages come from disk when they are first touched, so opening costs nothing however large the file.
+/// The file must not be made shorter meanwhile: touching a page that is gone ends the process.
 public final class MappedFile: @unchecked Sendable {
     public let path: String
     /// The whole file. Valid while this object is alive.
@@ -32,7 +33,8 @@ public final class MappedFile: @unchecked Sendable {
     /// - Throws: `FileError.system` if the file cannot be opened, or is not a regular file.
     public init(path: String) throws(FileError) {
         self.path = path
-        let descriptor = open(path, O_RDONLY | O_CLOEXEC)
+        // Not blocking: opening a pipe that nobody writes to would otherwise never return.
+        let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
         guard descriptor >= 0 else { throw .lastSystemError(path, "open") }
         defer { close(descriptor) }
         var status = stat()

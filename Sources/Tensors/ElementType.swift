@@ -48,3 +48,25 @@ public enum ElementType: Int32, Sendable, CaseIterable {
     /// Bytes of a row of `count` elements, a whole number of blocks.
     public func bytes(count: Int) -> Int { count / blockLength * blockBytes }
 }
+
+extension ElementType: CustomStringConvertible {
+    /// The name that safetensors headers and GGUF tools write, such as `BF16` or `Q4_K`.
+    public var description: String {
+        switch self {
+        case .f32: "F32"
+        case .f16: "F16"
+        case .bf16: "BF16"
+        case .f64: "F64"
+        case .q4_0: "Q4_0"
+        case .q4_1: "Q4_1"
+        case .q5_0: "Q5_0"
+        case .q5_1: "Q5_1"
+        case .q8_0: "Q8_0"
+        case .q2_K: "Q2_K"
+        case .q3_K: "Q3_K"
+        case .q4_K: "Q4_K"
+        case .q5_K: "Q5_K"
+        case .q6_K: "Q6_K"
+        }
+    }
+}

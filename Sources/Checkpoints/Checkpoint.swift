@@ -1,0 +1,190 @@
+import Crypto
+import Files
+import OrderedCollections
+import Synchronization
+import Tensors
+
+/// The weights and the configuration of one model, as they lie on disk.
+///
+/// Containers only: what a tensor's name means is for module Models to say. Opening maps the weight
+/// files and checks every header whole, but reads no weights. The files must not change while a
+/// checkpoint is open.
+public final class Checkpoint: Sendable {
+    public enum Format: String, Sendable {
+        case safetensors, gguf
+    }
+
+    /// As given to `open`.
+    public let path: String
+    public let format: Format
+    /// Every tensor of a type that weights can have, by name, in the order of the files.
+    public let tensors: OrderedDictionary<String, StoredTensor>
+    /// Names and types of the tensors that no weight can be read from, such as buffers of I64 or
+    /// BOOL.
+    public let otherTensors: OrderedDictionary<String, String>
+    /// `config.json`, an object; null for a GGUF file.
+    public let config: JSON
+    /// The key/value table of a GGUF file; empty for safetensors.
+    public let metadata: GGUFMetadata
+    /// Paths of the weight files.
+    public let files: [String]
+
+    // What the fingerprint is of; its bytes are kept mapped by `mappings`.
+    nonisolated(unsafe) private let entries: [StoredEntry]
+    private let mappings: [MappedFile]
+    private let knownFingerprint = Mutex<String?>(nil)
+
+    /// Opens a Hugging Face model directory (`config.json` beside `model.safetensors` or beside
+    /// `model.safetensors.index.json` and its shards) or a GGUF file.
+    /// - Throws: `CheckpointError` naming the file and, where there is one, the tensor.
+    public static func open(_ path: String) throws(CheckpointError) -> Checkpoint {
+        switch Paths.kind(path) {
+        case .directory:
+            return try Checkpoint(path: path, directory: try SafetensorsDirectory(path: path))
+        case .file where path.hasSuffix(".safetensors"):
+            throw .notACheckpoint(
+                path: path, problem: "weights without their configuration",
+                advice: "give the directory that holds this file and config.json")
+        case .file, .other:
+            return try Checkpoint(path: path, gguf: try GGUFFile(path: path))
+        case .missing:
+            throw .notACheckpoint(
+                path: path, problem: "no such file or directory",
+                advice: "give a Hugging Face model directory or a .gguf file")
+        }
+    }
+
+    private convenience init(
+        path: String, directory: SafetensorsDirectory
+    ) throws(CheckpointError) {
+        try self.init(
+            path: path, format: .safetensors, contents: directory.files.map { ($0.file, $0.entries) },
+            config: directory.config, metadata: GGUFMetadata())
+    }
+
+    private convenience init(path: String, gguf: GGUFFile) throws(CheckpointError) {
+        try self.init(
+            path: path, format: .gguf, contents: [(gguf.file, gguf.entries)], config: .null,
+            metadata: gguf.metadata)
+    }
+
+    private init(
+        path: String, format: Format, contents: [(file: MappedFile, entries: [StoredEntry])],
+        config: JSON, metadata: GGUFMetadata
+    ) throws(CheckpointError) {
+        var tensors: OrderedDictionary<String, StoredTensor> = [:]
+        var otherTensors: OrderedDictionary<String, String> = [:]
+        var holder: [String: String] = [:]
+        for (file, entries) in contents {
+            for entry in entries {
+                if let first = holder.updateValue(file.path, forKey: entry.name) {
+                    throw .duplicateTensor(tensor: entry.name, first: first, second: file.path)
+                }
+                if let type = entry.type {
+                    tensors[entry.name] = StoredTensor(
+                        name: entry.name, type: type, shape: entry.shape, bytes: entry.bytes,
+                        file: file)
+                } else {
+                    otherTensors[entry.name] = entry.typeName
+                }
+            }
+        }
+        self.path = path
+        self.format = format
+        self.tensors = tensors
+        self.otherTensors = otherTensors
+        self.config = config
+        self.metadata = metadata
+        files = contents.map(\.file.path)
+        entries = contents.flatMap(\.entries)
+        mappings = contents.map(\.file)
+    }
+
+    /// The path of a file such as `tokenizer.json` that lies beside the weights; nil if none does.
+    /// `name` must be a plain file name.
+    public func file(named name: String) -> String? {
+        guard Paths.isPlainName(name) else { return nil }
+        let directory = format == .safetensors ? path : Paths.directory(of: path)
+        let candidate = Paths.join(directory, name)
+        return Paths.kind(candidate) == .file ? candidate : nil
+    }
+}
+
+// MARK: - Hashes
+
+extension Checkpoint {
+    /// SHA-256, in lower-case hexadecimal, of what tells this checkpoint from another without
+    /// reading it whole. The hashed bytes are, for each tensor (those of `otherTensors` too) in the
+    /// order of the names' UTF-8 bytes, with every number as 8 bytes little-endian:
+    ///
+    ///     length of the name, the name, length of the type's name, the type's name (such as BF16),
+    ///     number of dimensions, each dimension (outermost first), length of the data,
+    ///     the first min(4096, length) bytes of the data, the last min(4096, length) bytes
+    ///
+    /// Which file holds a tensor, and where, does not count. Computed when first asked for.
+    public var fingerprint: String {
+        knownFingerprint.withLock { known in
+            if let known { return known }
+            let computed = computeFingerprint()
+            known = computed
+            return computed
+        }
+    }
+
+    private func computeFingerprint() -> String {
+        var hash = SHA256()
+        func number(_ value: Int) {
+            withUnsafeBytes(of: UInt64(value).littleEndian) { hash.update(bufferPointer: $0) }
+        }
+        func text(_ value: String) {
+            number(value.utf8.count)
+            hash.update(data: Array(value.utf8))
+        }
+        let sorted = entries.sorted { $0.name.utf8.lexicographicallyPrecedes($1.name.utf8) }
+        for entry in sorted {
+            text(entry.name)
+            text(entry.typeName)
+            number(entry.shape.count)
+            for size in entry.shape { number(size) }
+            number(entry.bytes.count)
+            let length = min(4096, entry.bytes.count)
+            hash.update(bufferPointer: UnsafeRawBufferPointer(rebasing: entry.bytes.prefix(length)))
+            hash.update(bufferPointer: UnsafeRawBufferPointer(rebasing: entry.bytes.suffix(length)))
+        }
+        return hash.finalize().hexadecimal
+    }
+
+    /// SHA-256 of each weight file, whole, by the path in `files`. Reads every byte.
+    /// - Parameter progress: called now and then with the bytes read and the bytes there are.
+    /// - Throws: `CheckpointError.file` if a file cannot be read.
+    public func sha256OfFiles(
+        progress: (_ done: Int, _ total: Int) -> Void = { _, _ in }
+    ) throws(CheckpointError) -> [String: String] {
+        let total = mappings.reduce(0) { $0 + $1.bytes.count }
+        var done = 0
+        var hashes: [String: String] = [:]
+        for path in files {
+            var hash = SHA256()
+            do {
+                try FileChunks.forEach(path: path) { chunk in
+                    hash.update(bufferPointer: chunk)
+                    done += chunk.count
+                    progress(done, total)
+                }
+            } catch {
+                throw .file(error)
+            }
+            hashes[path] = hash.finalize().hexadecimal
+        }
+        return hashes
+    }
+}
+
+extension SHA256.Digest {
+    fileprivate var hexadecimal: String {
+        map { byte in
+            let digits = String(byte, radix: 16)
+            return digits.count == 1 ? "0" + digits : digits
+        }.joined()
+    }
+}

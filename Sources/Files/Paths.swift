@@ -1,0 +1,76 @@
+import Foundation
+
+/// What stands at a path, links followed.
+public enum PathKind: Sendable {
+    case file, directory, other, missing
+}
+
+/// The few questions about paths that this package asks.
+public enum Paths {
+    public static func kind(_ path: String) -> PathKind {
+        var status = stat()
+        guard stat(path, &status) == 0 else { return .missing }
+        switch status.st_mode & S_IFMT {
+        case S_IFREG: return .file
+        case S_IFDIR: return .directory
+        default: return .other
+        }
+    }
+
+    public static func join(_ directory: String, _ name: String) -> String {
+        directory.hasSuffix("/") ? directory + name : directory + "/" + name
+    }
+
+    /// The folder that holds `path`, "." for a bare name.
+    public static func directory(of path: String) -> String {
+        guard let slash = path.lastIndex(of: "/") else { return "." }
+        return slash == path.startIndex ? "/" : String(path[..<slash])
+    }
+
+    /// Whether `name` can only mean an entry of the folder it is looked up in: no separators, not
+    /// `.` or `..`, not empty. What stands there may still be a link to elsewhere.
+    public static func isPlainName(_ name: String) -> Bool {
+        !name.isEmpty && name != "." && name != ".."
+            && !name.utf8.contains { $0 == UInt8(ascii: "/") || $0 == 0 }
+    }
+
+    /// The names in a folder, sorted.
+    /// - Throws: `FileError.system` if the folder cannot be listed.
+    public static func names(in directory: String) throws(FileError) -> [String] {
+        guard let stream = opendir(directory) else { throw .lastSystemError(directory, "list") }
+        defer { closedir(stream) }
+        var names: [String] = []
+        while let entry = readdir(stream) {
+            // `d_name` is longer than the array that the header declares, so it is read in place
+            // and not through a copy of the entry.
+            let offset = MemoryLayout<dirent>.offset(of: \.d_name) ?? 0
+            let name = String(
+                cString: UnsafeRawPointer(entry).advanced(by: offset)
+                    .assumingMemoryBound(to: CChar.self))
+            if name != "." && name != ".." { names.append(name) }
+        }
+        return names.sorted()
+    }
+}
+
+extension String {
+    /// A string of a stranger's for an error message: in double quotes, on one line, unprintable
+    /// characters and quotes escaped, cut after 80 characters.
+    public var quotedForMessage: String {
+        var text = "\""
+        for (position, scalar) in unicodeScalars.enumerated() {
+            if position == 80 {
+                text += "…"
+                break
+            }
+            switch scalar.properties.generalCategory {
+            case .control, .format, .lineSeparator, .paragraphSeparator, .unassigned, .privateUse:
+                text += "\\u{" + Swift.String(scalar.value, radix: 16) + "}"
+            default:
+                if scalar == "\"" || scalar == "\\" { text += "\\" }
+                text.unicodeScalars.append(scalar)
+            }
+        }
+        return text + "\""
+    }
+}
