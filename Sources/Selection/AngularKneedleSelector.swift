@@ -1,0 +1,153 @@
+import Files
+import OrderedCollections
+import Records
+
+/// Proposes a split from the angular distances at the last token, or abstains and says why.
+///
+/// Kneedle on the few points of a curve over layers is unstable, and often leaves an encoder or
+/// decoder of one layer. Such an answer is shown as evidence but not proposed. The selector looks at
+/// one kind of evidence alone: it recommends no number of iterations, since nothing it sees says
+/// what looping a block does.
+public struct AngularKneedleSelector: Sendable, Equatable {
+    public static let method = "angular+kneedle"
+
+    public let kneedle: Kneedle
+    public let resamples: Int
+    public let seed: UInt64
+
+    /// How many of the bootstrap's splits go into the evidence.
+    private static let shownProposals = 5
+
+    public init(sensitivity: Double = 1, resamples: Int = 1000, seed: UInt64 = 0) {
+        kneedle = Kneedle(sensitivity: sensitivity)
+        self.resamples = resamples
+        self.seed = seed
+    }
+
+    /// - Parameters:
+    ///   - distances: mean angular distance at the last token over documents, nil where a layer has
+    ///     none. [L]
+    ///   - documentDistances: the same for each document; those with a value that is not finite are
+    ///     left out of the bootstrap. [D][L]
+    ///   - cost: FLOPs and cache per token of a split; asked only for one that is proposed.
+    /// - Throws: `SelectionError.sensitivity`, or `.distanceCount` when a row does not have the
+    ///   model's number of layers.
+    public func select(
+        model: ModelRecord, distances: [Double?], documentDistances: [[Double]],
+        cost: (Split) -> [SplitRecord.Cost], createdBy: String
+    ) throws(SelectionError) -> SplitRecord {
+        guard kneedle.sensitivity.isFinite, kneedle.sensitivity >= 0 else {
+            throw .sensitivity(actual: kneedle.sensitivity)
+        }
+        guard distances.count == model.layers else {
+            throw .distanceCount(
+                what: "mean over documents", actual: distances.count, expected: model.layers)
+        }
+        for (index, row) in documentDistances.enumerated() where row.count != model.layers {
+            throw .distanceCount(
+                what: "document \(index)", actual: row.count, expected: model.layers)
+        }
+        let curve = distances.map { $0 ?? .nan }
+        let proposal = AngularSplit(distances: curve, kneedle: kneedle)
+        let problems = SplitProblem.all(in: proposal)
+        let split = problems.isEmpty ? proposal.split : nil
+        let windows = PlateauWindows(distances: curve)
+        let bootstrap = SplitBootstrap(resamples: resamples, seed: seed, kneedle: kneedle)
+        let distribution = bootstrap.run(
+            documents: documentDistances.filter { $0.allSatisfy(\.isFinite) })
+        return SplitRecord(
+            architecture: model.architecture, layers: model.layers,
+            fingerprint: model.fingerprint, method: Self.method, split: split,
+            confidence: split.flatMap { distribution?.share(of: $0) },
+            abstention: split == nil ? Self.reason(problems, proposal, windows) : nil,
+            alternatives: windows.windows.map(\.alternative).filter { $0.split != split },
+            evidence: [
+                "kneedle": SplitRecord.Evidence(
+                    proposal: proposal.split, values: evidence(proposal, distribution)),
+                "plateau": SplitRecord.Evidence(
+                    proposal: windows.leading?.split, values: windows.evidence),
+            ],
+            cost: split.map(cost) ?? [], createdBy: createdBy)
+    }
+
+    private static func reason(
+        _ problems: [SplitProblem], _ proposal: AngularSplit, _ windows: PlateauWindows
+    ) -> String {
+        let conditions = problems.map(\.description).joined(separator: ", and ")
+        let finding =
+            proposal.split.map { "Kneedle's \($0.notation) is degenerate: \(conditions)." }
+            ?? "Kneedle gives no split: \(conditions)."
+        guard !windows.windows.isEmpty else {
+            return finding + " No window of this model's layers can be offered in its place; choose "
+                + "a split yourself with --split and confirm it by scans."
+        }
+        let leading = windows.leading.map { " (leading: \($0.split.notation))" } ?? ""
+        return finding + " Look at the alternatives\(leading), confirm one by scans, and name it "
+            + "with --split, or take it from this file with --alternative."
+    }
+
+    private func evidence(
+        _ proposal: AngularSplit, _ distribution: SplitBootstrap.Distribution?
+    ) -> JSON {
+        [
+            "sensitivity": .number(kneedle.sensitivity),
+            "forward": proposal.forward.evidence,
+            "reversed": proposal.reversed.evidence,
+            "bootstrap": distribution.map { distribution in
+                [
+                    "resamples": .number(distribution.resamples),
+                    // JSON's whole numbers are signed here; larger seeds are written as text.
+                    "seed": Int(exactly: seed).map(JSON.number) ?? .string(String(seed)),
+                    "documents": .number(distribution.documents),
+                    "share": .number(proposal.split.map { distribution.share(of: $0) }),
+                    "proposals": .array(
+                        distribution.entries.prefix(Self.shownProposals).map { entry in
+                            [
+                                "notation": .text(entry.split?.notation),
+                                "share": .number(
+                                    Double(entry.count) / Double(distribution.resamples)),
+                            ]
+                        }),
+                ]
+            } ?? .null,
+        ]
+    }
+}
+
+extension Kneedle.Analysis {
+    /// The curve for the split file; `x` counts layers from the end at which the curve starts.
+    fileprivate var evidence: JSON {
+        [
+            "x": .array(difference.indices.map { .number($0) }),
+            "normalized": .array(normalized.map { .number($0) }),
+            "difference": .array(difference.map { .number($0) }),
+            "maxima": .array(maxima.map { .number($0) }),
+            "thresholds": .array(thresholds.map { .number($0) }),
+            "threshold": .number(kneeThreshold),
+            "knee": .number(knee),
+            "no_knee": .text(absence?.description),
+        ]
+    }
+}
+
+extension PlateauWindows {
+    fileprivate var evidence: JSON {
+        [
+            "rule": .string(
+                "of all windows, the one whose mean angular distance lies deepest below the average "
+                    + "of as many middle layers drawn at random, in standard deviations (depth)"),
+            "edge": .number(edge),
+            "shortest": .number(lengths.lowerBound),
+            "longest": .number(lengths.upperBound),
+            "depth": .number(leading?.depth),
+        ]
+    }
+}
+
+extension PlateauWindows.Window {
+    fileprivate var alternative: SplitRecord.Alternative {
+        var scores = ["mean_angular_distance": mean]
+        if let depth { scores["depth"] = depth }
+        return SplitRecord.Alternative(split: split, scores: scores)
+    }
+}

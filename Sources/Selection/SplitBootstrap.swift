@@ -1,0 +1,92 @@
+import Records
+
+/// How stable a split is over documents: Kneedle's answer on means over documents drawn with
+/// replacement. The same seed gives the same draws on every machine.
+public struct SplitBootstrap: Sendable, Equatable {
+    public var resamples: Int
+    public var seed: UInt64
+    public var kneedle: Kneedle
+
+    public init(resamples: Int, seed: UInt64, kneedle: Kneedle) {
+        self.resamples = resamples
+        self.seed = seed
+        self.kneedle = kneedle
+    }
+
+    /// How often each split came out.
+    public struct Distribution: Sendable, Equatable {
+        public struct Entry: Sendable, Equatable {
+            /// nil: encoder and decoder left no layer between them, or the curve was flat.
+            public var split: Split?
+            public var count: Int
+        }
+
+        public var resamples: Int
+        public var documents: Int
+        /// Most frequent first; of equals the one that came out first.
+        public var entries: [Entry]
+
+        /// The share of resamples with this very split. 0…1
+        public func share(of split: Split?) -> Double {
+            Double(entries.first { $0.split == split }?.count ?? 0) / Double(resamples)
+        }
+    }
+
+    /// - Parameter documents: one row of distances per document; rows of equal length, all finite.
+    ///   [D][L]
+    /// - Returns: nil with fewer than two documents or no resamples: nothing can vary.
+    public func run(documents: [[Double]]) -> Distribution? {
+        guard documents.count >= 2, resamples > 0 else { return nil }
+        let layers = documents[0].count
+        let rows = documents.flatMap { $0 }
+        var random = SplitMix64(seed: seed)
+        var order: [Split?] = []
+        var counts: [Split?: Int] = [:]
+        var mean = [Double](repeating: 0, count: layers)
+        for _ in 0..<resamples {
+            for layer in 0..<layers { mean[layer] = 0 }
+            for _ in documents {
+                let row = random.below(documents.count) * layers
+                for layer in 0..<layers { mean[layer] += rows[row + layer] }
+            }
+            for layer in 0..<layers { mean[layer] /= Double(documents.count) }
+            let split = AngularSplit(distances: mean, kneedle: kneedle).split
+            if counts[split] == nil { order.append(split) }
+            counts[split, default: 0] += 1
+        }
+        let entries = order.map { Distribution.Entry(split: $0, count: counts[$0] ?? 0) }
+        return Distribution(
+            resamples: resamples, documents: documents.count,
+            entries: entries.sorted { $0.count > $1.count })
+    }
+}
+
+/// SplitMix64 (Steele, Lea and Flood 2014): small, and the same sequence everywhere, unlike the
+/// standard library's generator.
+public struct SplitMix64: RandomNumberGenerator, Sendable {
+    private var state: UInt64
+
+    public init(seed: UInt64) {
+        state = seed
+    }
+
+    public mutating func next() -> UInt64 {
+        state &+= 0x9E37_79B9_7F4A_7C15
+        var mixed = state
+        mixed = (mixed ^ (mixed >> 30)) &* 0xBF58_476D_1CE4_E5B9
+        mixed = (mixed ^ (mixed >> 27)) &* 0x94D0_49BB_1331_11EB
+        return mixed ^ (mixed >> 31)
+    }
+
+    /// A whole number in 0..<bound, all equally likely (Lemire 2019): the high half of the product
+    /// of a draw and `bound`; draws that would favour some numbers are thrown away.
+    /// - Parameter bound: at least 1.
+    public mutating func below(_ bound: Int) -> Int {
+        let bound = UInt64(bound)
+        let unfair = (0 &- bound) % bound
+        while true {
+            let product = next().multipliedFullWidth(by: bound)
+            if product.low >= unfair { return Int(product.high) }
+        }
+    }
+}
