@@ -1,0 +1,258 @@
+import CKernels
+import Foundation
+import Tensors
+
+/// One document on its way through a model: runs a layer plan over blocks of positions and shows taps
+/// what passes.
+///
+/// Memory: activations of one block, and keys and values of `capacity` positions per executed step.
+/// Not for use from several threads at once.
+public final class Session {
+    /// Positions that go through all steps together.
+    public static let blockLength = 256
+
+    public let model: Transformer
+    public let plan: LayerPlan
+    /// The most positions one document may have.
+    public let capacity: Int
+    /// Positions run since the last `reset`.
+    public private(set) var position = 0
+
+    private let slots: [KeyValueSlot]
+    private let rotary: [RotaryTable]
+    private let rotaryOfLayer: [Int]
+    private let buffers: Buffers
+
+    /// What one block needs, T = block rows.
+    private struct Buffers {
+        let hidden, normed, query, key, value, mixed, output, gate, up: FloatBuffer
+
+        init(_ c: ModelConfiguration, rows: Int) {
+            hidden = FloatBuffer(count: rows * c.hiddenSize)
+            normed = FloatBuffer(count: rows * c.hiddenSize)
+            query = FloatBuffer(count: rows * c.headCount * c.headDimension)
+            key = FloatBuffer(count: rows * c.keyValueHeadCount * c.headDimension)
+            value = FloatBuffer(count: rows * c.keyValueHeadCount * c.headDimension)
+            mixed = FloatBuffer(count: rows * c.headCount * c.headDimension)
+            output = FloatBuffer(count: rows * c.hiddenSize)
+            gate = FloatBuffer(count: rows * c.intermediateSize)
+            up = FloatBuffer(count: rows * c.intermediateSize)
+        }
+    }
+
+    /// - Throws: `ModelError.tooLong` if `capacity` exceeds the model's context, `.invalidPlan` if the
+    ///   plan names a layer the model lacks.
+    public init(model: Transformer, plan: LayerPlan? = nil, capacity: Int) throws(ModelError) {
+        let c = model.configuration
+        guard capacity <= c.contextLength else {
+            throw .tooLong(tokens: capacity, context: c.contextLength)
+        }
+        let plan = plan ?? .identity(layers: c.layerCount)
+        for step in plan.steps where step.layer < 0 || step.layer >= c.layerCount {
+            throw .invalidPlan(
+                problem: "the plan runs layer \(step.layer), but the model has layers 0 to "
+                    + "\(c.layerCount - 1)")
+        }
+        self.model = model
+        self.plan = plan
+        self.capacity = capacity
+        slots = plan.steps.map { _ in
+            KeyValueSlot(
+                heads: c.keyValueHeadCount, capacity: capacity, headDimension: c.headDimension)
+        }
+        var kinds: [RotaryParameters] = []
+        rotaryOfLayer = c.attention.map { attention in
+            if let known = kinds.firstIndex(of: attention.rotary) { return known }
+            kinds.append(attention.rotary)
+            return kinds.count - 1
+        }
+        rotary = kinds.map { RotaryTable($0, positions: capacity) }
+        buffers = Buffers(c, rows: min(capacity, Self.blockLength))
+    }
+
+    /// Starts a new document.
+    public func reset() { position = 0 }
+
+    /// Runs `tokens` at the positions after those already run, block by block.
+    ///
+    /// - Parameter onBlock: called after each block with its positions and the raw final states
+    ///   [block, d], valid only during the call.
+    /// - Throws: `ModelError.tokenOutOfRange`, `.tooLong`, `.nonFinite` naming the layer, and whatever a
+    ///   tap throws.
+    public func run(
+        _ tokens: [Int32], taps: [any Tap] = [],
+        onBlock: (Range<Int>, UnsafePointer<Float>) throws(ModelError) -> Void = { _, _ in }
+    ) throws(ModelError) {
+        guard position + tokens.count <= capacity else {
+            throw .tooLong(tokens: position + tokens.count, context: capacity)
+        }
+        let vocabulary = model.configuration.vocabularySize
+        for (offset, token) in tokens.enumerated() where token < 0 || token >= vocabulary {
+            throw .tokenOutOfRange(
+                id: token, position: position + offset, vocabularySize: vocabulary)
+        }
+        var start = 0
+        while start < tokens.count {
+            let end = min(start + Self.blockLength, tokens.count)
+            let positions = position..<position + end - start
+            try runBlock(tokens[start..<end], positions: positions, taps: taps)
+            position = positions.upperBound
+            try onBlock(positions, UnsafePointer(buffers.hidden.pointer))
+            start = end
+        }
+    }
+
+    private func runBlock(
+        _ tokens: ArraySlice<Int32>, positions: Range<Int>, taps: [any Tap]
+    ) throws(ModelError) {
+        let c = model.configuration
+        model.embed(tokens, into: buffers.hidden.pointer)
+        try checkFinite(positions, "the embedding")
+        try show(.resid, 0, nil, positions, buffers.hidden, c.hiddenSize, taps)
+        for (index, step) in plan.steps.enumerated() {
+            try runStep(index, step, positions: positions, taps: taps)
+            try checkFinite(positions, "layer \(step.layer)")
+            try show(.resid, index + 1, step, positions, buffers.hidden, c.hiddenSize, taps)
+        }
+    }
+
+    private func runStep(
+        _ index: Int, _ step: LayerPlan.Step, positions: Range<Int>, taps: [any Tap]
+    ) throws(ModelError) {
+        let c = model.configuration
+        let layer = model.layers[step.layer]
+        let rows = positions.count
+        let b = buffers
+
+        let attentionInput = normed(layer.attentionNorm, rows)
+        layer.query(attentionInput, rows: rows, into: b.query)
+        layer.key(attentionInput, rows: rows, into: b.key)
+        layer.value(attentionInput, rows: rows, into: b.value)
+        normHeads(layer.queryNorm, b.query, rows: rows, heads: c.headCount)
+        normHeads(layer.keyNorm, b.key, rows: rows, heads: c.keyValueHeadCount)
+        let queryWidth = c.headCount * c.headDimension
+        let keyWidth = c.keyValueHeadCount * c.headDimension
+        try show(.query, index, step, positions, b.query, queryWidth, taps)
+        try show(.key, index, step, positions, b.key, keyWidth, taps)
+        try show(.value, index, step, positions, b.value, keyWidth, taps)
+        rotateAndStore(slots[index], rotary[rotaryOfLayer[step.layer]], positions)
+        BlockedAttention.run(
+            queries: b.query, slot: slots[index], heads: c.headCount,
+            keyValueHeads: c.keyValueHeadCount, positions: positions,
+            window: layer.attention.window, scale: c.attentionScale, out: b.mixed)
+        layer.attentionOutput(b.mixed, rows: rows, into: b.output)
+        addToResidual(layer.postAttentionNorm, rows)
+        try show(.attentionOutput, index, step, positions, b.output, c.hiddenSize, taps)
+        try show(.residMid, index, step, positions, b.hidden, c.hiddenSize, taps)
+
+        let mlpInput = normed(layer.mlpNorm, rows)
+        layer.gate(mlpInput, rows: rows, into: b.gate)
+        layer.up(mlpInput, rows: rows, into: b.up)
+        forRows(rows) { row in
+            let offset = row * c.intermediateSize
+            let gate = b.gate.pointer + offset
+            let up = b.up.pointer + offset
+            switch c.activation {
+            case .silu: etd_silu_gate(gate, up, gate, c.intermediateSize)
+            case .geluTanh: etd_gelu_tanh_gate(gate, up, gate, c.intermediateSize)
+            }
+        }
+        layer.down(b.gate, rows: rows, into: b.output)
+        addToResidual(layer.postMLPNorm, rows)
+        try show(.mlpOutput, index, step, positions, b.output, c.hiddenSize, taps)
+    }
+
+    // MARK: Parts of a step
+
+    /// The hidden state through `norm` into a buffer of its own, or the hidden state itself.
+    private func normed(_ norm: Norm?, _ rows: Int) -> FloatBuffer {
+        guard let norm else { return buffers.hidden }
+        let width = model.configuration.hiddenSize
+        forRows(rows) { row in
+            norm.apply(
+                self.buffers.hidden.pointer + row * width,
+                out: self.buffers.normed.pointer + row * width, width: width)
+        }
+        return buffers.normed
+    }
+
+    /// hidden += norm(output); the normed output stays in its buffer for the taps.
+    private func addToResidual(_ norm: Norm?, _ rows: Int) {
+        let width = model.configuration.hiddenSize
+        forRows(rows) { row in
+            let output = self.buffers.output.pointer + row * width
+            norm?.apply(output, out: output, width: width)
+            etd_add(self.buffers.hidden.pointer + row * width, output, width)
+        }
+    }
+
+    private func normHeads(_ norm: Norm?, _ values: FloatBuffer, rows: Int, heads: Int) {
+        guard let norm else { return }
+        let c = model.configuration
+        let perHead = c.queryKeyNorm == .perHead
+        let width = perHead ? c.headDimension : heads * c.headDimension
+        let count = perHead ? heads : 1
+        forRows(rows) { row in
+            for item in 0..<count {
+                let place = values.pointer + (row * count + item) * width
+                norm.apply(place, out: place, width: width)
+            }
+        }
+    }
+
+    /// Rotates queries in place, and keys on their way into the slot.
+    private func rotateAndStore(
+        _ slot: KeyValueSlot, _ table: RotaryTable, _ positions: Range<Int>
+    ) {
+        let c = model.configuration
+        let width = c.headDimension
+        forRows(positions.count) { row in
+            let position = positions.lowerBound + row
+            let cosine = table.cosine.pointer + position * table.half
+            let sine = table.sine.pointer + position * table.half
+            for head in 0..<c.headCount {
+                etd_rotate(
+                    self.buffers.query.pointer + (row * c.headCount + head) * width, cosine, sine,
+                    table.half)
+            }
+            for head in 0..<c.keyValueHeadCount {
+                let source = (row * c.keyValueHeadCount + head) * width
+                let target = slot.offset(head: head, position: position)
+                memcpy(
+                    slot.keys.pointer + target, self.buffers.key.pointer + source, width * 4)
+                etd_rotate(slot.keys.pointer + target, cosine, sine, table.half)
+                memcpy(
+                    slot.values.pointer + target, self.buffers.value.pointer + source, width * 4)
+            }
+        }
+    }
+
+    /// Row-wise work in chunks of rows, over all threads.
+    private func forRows(_ rows: Int, _ body: (Int) -> Void) {
+        let chunk = 16
+        Parallel.forEach((rows + chunk - 1) / chunk) { index in
+            for row in index * chunk..<min(rows, (index + 1) * chunk) { body(row) }
+        }
+    }
+
+    private func checkFinite(_ positions: Range<Int>, _ place: String) throws(ModelError) {
+        let width = model.configuration.hiddenSize
+        guard etd_all_finite(buffers.hidden.pointer, positions.count * width) == 0 else { return }
+        for row in 0..<positions.count
+        where etd_all_finite(buffers.hidden.pointer + row * width, width) == 0 {
+            throw .nonFinite(place: place, position: positions.lowerBound + row)
+        }
+    }
+
+    private func show(
+        _ site: Site, _ index: Int, _ step: LayerPlan.Step?, _ positions: Range<Int>,
+        _ buffer: FloatBuffer, _ width: Int, _ taps: [any Tap]
+    ) throws(ModelError) {
+        for tap in taps where tap.wants(site) {
+            try tap.observe(
+                Activation(
+                    site: site, index: index, step: step, positions: positions, width: width,
+                    values: UnsafePointer(buffer.pointer)))
+        }
+    }
+}
