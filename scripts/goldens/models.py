@@ -1,0 +1,286 @@
+"""Goldens for the decoder families: tiny random checkpoints and what transformers computes on them.
+
+Writes Tests/Goldens/models/<name>/:
+  config.json, *.safetensors       the checkpoint
+  config.v4.json, config.v5.json   its configuration as transformers 4 and as transformers 5 spell it
+  model.gguf                       for some: the same weights as llama.cpp's converter stores them
+  expected.json                    token ids, layer plans, the checkpoint's point
+  expected.safetensors             what transformers computes in f32 on the reloaded checkpoint
+Pinned versions: requirements.txt. Random weights come from fixed seeds; checks in this script make
+sure that each checkpoint's feature (scaling, window, bias, ...) is visible in its logits.
+
+With T tokens, d the hidden size, V the vocabulary, L layers, expected.safetensors holds
+  tokens.{0,1} [T] i64; logits.{0,1} [T, V]; states.{0,1} [L+1, T, d] (raw h_0..h_L);
+  looped.logits.{0,1} [T, V]; plan.logits.0 [T, V]; for some attn_out.1, mlp_out.1 [L, T, d].
+"""
+
+import copy
+import json
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+# A neighbour of this file may be named like a package that transformers imports (tokenizers).
+sys.path[0] = str(Path(__file__).resolve().parent / "support")
+
+import torch
+import transformers
+from safetensors.torch import load_file, save_file
+
+from gguf_layout import read_weights
+from tiny_checkpoints import CHECKPOINTS, VOCABULARY
+from tiny_gguf import write_gguf
+
+OUT = Path(__file__).resolve().parents[2] / "Tests/Goldens/models"
+DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
+SEQUENCE_LENGTHS = (5, 23)
+
+
+def make_model(spec):
+    """The model with random weights: sharp attention, logits that spread over several nats."""
+    config = transformers.AutoConfig.for_model(**spec.v5())
+    config._attn_implementation = "eager"
+    model = transformers.AutoModelForCausalLM.from_config(config).eval()
+    generator = torch.Generator().manual_seed(sum(map(ord, spec.name)))
+    gemma = spec.family == "gemma3_text"
+    for name, parameter in model.named_parameters():
+        noise = torch.randn(parameter.shape, generator=generator)
+        if name.endswith(("q_norm.weight", "k_norm.weight")):
+            values = (0.4 if gemma else 1.4) + 0.3 * noise
+        elif name.endswith("norm.weight"):
+            values = (0.0 if gemma else 1.0) + 0.3 * noise
+        elif name.endswith(".bias"):
+            values = 0.4 * noise
+        elif "embed_tokens" in name:
+            values = 0.4 * noise
+        elif "lm_head" in name:
+            values = 0.4 * noise
+        else:
+            gain = 1.45 if ".q_proj" in name or ".k_proj" in name else 1.0
+            values = gain * noise / parameter.shape[1] ** 0.5
+        parameter.data.copy_(values)
+    return model
+
+
+def load(folder):
+    """The checkpoint in f32, every tensor widened after reading; buffers are computed in f32."""
+    return transformers.AutoModelForCausalLM.from_pretrained(
+        folder, dtype=torch.float32, attn_implementation="eager"
+    ).eval()
+
+
+def capture(model, ids):
+    """Raw states [L+1, T, d], attention and MLP contributions [L, T, d], logits [T, V]."""
+    layers = model.model.layers
+    post_norm = hasattr(layers[0], "post_feedforward_layernorm")
+    states, attention, mlp, hooks = [], [], [], []
+
+    def keep(store):
+        return lambda module, args, out: store.append(out[0] if isinstance(out, tuple) else out)
+
+    hooks.append(
+        layers[0].register_forward_pre_hook(
+            lambda module, args, kwargs: states.append(args[0]), with_kwargs=True
+        )
+    )
+    for layer in layers:
+        hooks.append(layer.register_forward_hook(keep(states)))
+        hooks.append(
+            (layer.post_attention_layernorm if post_norm else layer.self_attn)
+            .register_forward_hook(keep(attention))
+        )
+        hooks.append(
+            (layer.post_feedforward_layernorm if post_norm else layer.mlp)
+            .register_forward_hook(keep(mlp))
+        )
+    with torch.no_grad():
+        logits = model(ids[None], use_cache=False).logits[0]
+    for hook in hooks:
+        hook.remove()
+    states, attention, mlp = (torch.stack(x)[:, 0] for x in (states, attention, mlp))
+    rebuilt = states[0] + attention.sum(0) + mlp.sum(0)
+    assert (rebuilt - states[-1]).norm() < 1e-5 * states[-1].norm()
+    return states, attention, mlp, logits
+
+
+def run_plan(model, ids, plan):
+    """Logits [T, V] of the layer list `plan` in the order given; masks and loop written out here."""
+    body = model.model
+    config = model.config
+    positions = torch.arange(len(ids))
+    distance = positions[:, None] - positions[None, :]
+    types = getattr(config, "layer_types", None) or ["full_attention"] * len(body.layers)
+    with torch.no_grad():
+        hidden = body.embed_tokens(ids[None])
+        for index in plan:
+            kind = types[index]
+            visible = distance >= 0
+            if kind == "sliding_attention":
+                visible = visible & (distance < config.sliding_window)
+            mask = torch.where(visible, 0.0, torch.finfo(torch.float32).min)[None, None]
+            if config.model_type == "gemma3_text":
+                rotary = body.rotary_emb(hidden, positions[None], kind)
+            else:
+                rotary = body.rotary_emb(hidden, positions[None])
+            out = body.layers[index](
+                hidden, attention_mask=mask, position_embeddings=rotary,
+                position_ids=positions[None], past_key_values=None,
+            )
+            hidden = out[0] if isinstance(out, tuple) else out
+        return model.lm_head(body.norm(hidden))[0]
+
+
+def logits_with(spec, model, change):
+    """Logits of the longer sequence under a changed configuration and the same weights."""
+    settings = copy.deepcopy(spec.v5())
+    change(settings)
+    config = transformers.AutoConfig.for_model(**settings)
+    config._attn_implementation = "eager"
+    other = transformers.AutoModelForCausalLM.from_config(config).eval()
+    # Without bias tensors is one of the changes, hence not strict.
+    other.load_state_dict(model.state_dict(), strict=False)
+    with torch.no_grad():
+        return other(token_ids(spec)[1][None], use_cache=False).logits[0]
+
+
+def token_ids(spec):
+    generator = torch.Generator().manual_seed(7 + len(spec.name))
+    return [torch.randint(0, VOCABULARY, (n,), generator=generator) for n in SEQUENCE_LENGTHS]
+
+
+def check_that_features_show(spec, model, logits):
+    """Fails when a wrong implementation could pass: uniform attention, flat logits, idle features."""
+    assert logits.std() > 1.5, f"{spec.name}: logits are flat ({logits.std():.2f})"
+    with torch.no_grad():
+        weights = model(token_ids(spec)[1][None], use_cache=False, output_attentions=True).attentions
+    last = torch.stack([w[0, :, -1] for w in weights])
+    visible = (last > 0).sum(-1).clamp(min=2)
+    share = (torch.special.entr(last).sum(-1) / visible.log()).mean()
+    assert share < 0.85, f"{spec.name}: attention is near uniform ({share:.2f} of the maximum)"
+    for name, change in spec.features().items():
+        difference = (logits_with(spec, model, change) - logits).abs().max()
+        assert difference > 0.05, f"{spec.name}: {name} does not show ({difference:.4f})"
+    wide = copy.deepcopy(model).double()
+    noise = max(
+        (run_plan(wide, token_ids(spec)[1], plan) - run_plan(model, token_ids(spec)[1], plan))
+        .abs().max().item()
+        for plan in (range(spec.layers), spec.looped_plan(), spec.free_plan())
+    )
+    assert noise < 4e-5, f"{spec.name}: f32 noise {noise:.1e} leaves no room for a 1e-4 tolerance"
+    return noise
+
+
+def check_spelling(spec, folder, settings, logits):
+    """A hand-written configuration must give the same logits, bit for bit, where transformers
+    reads it."""
+    with tempfile.TemporaryDirectory() as other:
+        for file in folder.glob("*.safetensors*"):
+            shutil.copy(file, other)
+        (Path(other) / "config.json").write_text(json.dumps(settings))
+        with torch.no_grad():
+            again = load(other)(token_ids(spec)[1][None], use_cache=False).logits[0]
+    assert torch.equal(again, logits), f"{spec.name}: spelling {settings} changes the logits"
+
+
+def check_gguf(spec, path, model):
+    """What the file holds must be the checkpoint's weights again."""
+    wanted = {k: v for k, v in model.state_dict().items() if k != "lm_head.weight" or not spec.tied}
+    read = read_weights(
+        path, "gemma3" if spec.gemma else spec.family, wanted, spec.layers, spec.heads,
+        spec.kv_heads, extra={"rope_freqs.weight"},
+    )
+    for name, tensor in wanted.items():
+        # 1 + w rounds Gemma's norm weights.
+        assert (read[name] - tensor).abs().max() <= 1e-7, f"{path}: {name} came back changed"
+
+
+def write_json(path, value):
+    path.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+
+
+def write_checkpoint(spec):
+    folder = OUT / spec.name
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    made = make_model(spec).to(DTYPES[spec.dtype])
+    made.save_pretrained(folder, **({"max_shard_size": spec.shard_size} if spec.shard_size else {}))
+    (folder / "generation_config.json").unlink(missing_ok=True)
+    if spec.shard_size:
+        assert len(list(folder.glob("*.safetensors"))) == 3
+
+    model = load(folder)
+    tensors = {}
+    for index, ids in enumerate(token_ids(spec)):
+        states, attention, mlp, logits = capture(model, ids)
+        identity = run_plan(model, ids, range(len(states) - 1))
+        assert (identity - logits).abs().max() < 1e-5, f"{spec.name}: the written-out loop differs"
+        tensors[f"tokens.{index}"] = ids
+        tensors[f"logits.{index}"] = logits
+        tensors[f"states.{index}"] = states
+        tensors[f"looped.logits.{index}"] = run_plan(model, ids, spec.looped_plan())
+    if spec.contributions:
+        tensors["attn_out.1"], tensors["mlp_out.1"] = attention, mlp
+    tensors["plan.logits.0"] = run_plan(model, token_ids(spec)[0], spec.free_plan())
+    noise = check_that_features_show(spec, model, logits)
+    check_spelling(spec, folder, spec.v4(), logits)
+    check_spelling(spec, folder, spec.v5(), logits)
+
+    if spec.gguf:
+        write_gguf(spec, model, folder / "model.gguf")
+        check_gguf(spec, folder / "model.gguf", model)
+    rewrite_tensors(spec, folder)
+    save_file({k: v.contiguous() for k, v in tensors.items()}, folder / "expected.safetensors")
+    write_json(folder / "config.v4.json", spec.wrapped(spec.v4(), "v4"))
+    write_json(folder / "config.v5.json", spec.wrapped(spec.v5(), "v5"))
+    if spec.prefix:
+        shutil.copy(folder / f"config.{spec.wrapping}.json", folder / "config.json")
+    write_json(
+        folder / "expected.json",
+        {
+            "shows": spec.shows,
+            "tokens": [ids.tolist() for ids in token_ids(spec)],
+            "looped": {"notation": spec.loop_notation(), "plan": spec.looped_plan()},
+            "plan": spec.free_plan(),
+            "layers": spec.layers,
+            "hidden_size": spec.hidden,
+            "vocab_size": VOCABULARY,
+            "stored_dtype": spec.dtype,
+            "gguf": spec.gguf,
+            "made_with": {"torch": torch.__version__, "transformers": transformers.__version__},
+        },
+    )
+    size = sum(f.stat().st_size for f in folder.iterdir())
+    print(f"{spec.name:22} {size / 1024:6.0f} KiB  f32 noise {noise:.1e}  std {logits.std():.2f}")
+    return size
+
+
+def rewrite_tensors(spec, folder):
+    """Other tensor names (a wrapper's prefix, none at all) and tensors that are no parameters."""
+    file = folder / "model.safetensors"
+    if spec.prefix is None and not spec.extras:
+        return
+    tensors = load_file(file)
+    if spec.prefix is not None:
+        tensors = {
+            (spec.prefix + k.removeprefix("model.") if k.startswith("model.") else k): v
+            for k, v in tensors.items()
+        }
+    if spec.extras:
+        tensors["lm_head.weight"] = tensors["model.embed_tokens.weight"].clone()
+        for layer in range(spec.layers):
+            name = f"model.layers.{layer}.self_attn.rotary_emb.inv_freq"
+            tensors[name] = torch.ones(spec.hidden // spec.heads // 2)
+    save_file(tensors, file, metadata={"format": "pt"})
+
+
+def main():
+    torch.set_num_threads(1)
+    transformers.utils.logging.disable_progress_bar()
+    names = set(sys.argv[1:])
+    total = sum(write_checkpoint(s) for s in CHECKPOINTS if not names or s.name in names)
+    print(f"{total / 1024:.0f} KiB in all")
+
+
+if __name__ == "__main__":
+    main()
