@@ -1,5 +1,4 @@
 import Foundation
-import OrderedCollections
 
 /// A JSON value that keeps the order of its keys.
 ///
@@ -16,7 +15,7 @@ public enum JSON: Sendable, Equatable {
     case double(Double)
     case string(String)
     case array([JSON])
-    case object(OrderedDictionary<String, JSON>)
+    case object(Object)
 }
 
 extension JSON {
@@ -57,7 +56,7 @@ extension JSON {
         if case .array(let value) = self { value } else { nil }
     }
 
-    public var objectValue: OrderedDictionary<String, JSON>? {
+    public var objectValue: Object? {
         if case .object(let value) = self { value } else { nil }
     }
 
@@ -93,7 +92,7 @@ extension JSON: ExpressibleByDictionaryLiteral, ExpressibleByArrayLiteral,
     ExpressibleByBooleanLiteral, ExpressibleByNilLiteral
 {
     public init(dictionaryLiteral elements: (String, JSON)...) {
-        self = .object(OrderedDictionary(uniqueKeysWithValues: elements))
+        self = .object(Object(uniqueKeysWithValues: elements))
     }
     public init(arrayLiteral elements: JSON...) { self = .array(elements) }
     public init(stringLiteral value: String) { self = .string(value) }

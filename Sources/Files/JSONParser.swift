@@ -1,5 +1,4 @@
 import Foundation
-import OrderedCollections
 
 /// Why a text is not JSON this package reads, and where.
 public struct JSONError: Error, Equatable, CustomStringConvertible {
@@ -74,7 +73,9 @@ private struct JSONParser {
 
     mutating func value(depth: Int) throws(JSONError) -> JSON {
         skipSpace()
-        guard position < bytes.count else { throw error("the text ends where a value should stand") }
+        guard position < bytes.count else {
+            throw error("the text ends where a value should stand")
+        }
         if depth > JSON.maximumDepth {
             throw error("nested deeper than \(JSON.maximumDepth) levels")
         }
@@ -101,7 +102,7 @@ private struct JSONParser {
 
     mutating func object(depth: Int) throws(JSONError) -> JSON {
         position += 1
-        var members: OrderedDictionary<String, JSON> = [:]
+        var members = JSON.Object()
         skipSpace()
         if take(UInt8(ascii: "}")) { return .object(members) }
         while true {

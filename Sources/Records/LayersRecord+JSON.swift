@@ -1,5 +1,4 @@
 import Files
-import OrderedCollections
 
 extension LayersRecord {
     public var json: JSON {
@@ -14,7 +13,7 @@ extension LayersRecord {
                     members.updateValue(
                         .number(layer.index), forKey: "index", insertingAt: 0)
                     members["scores"] = .object(
-                        OrderedDictionary(
+                        JSON.Object(
                             uniqueKeysWithValues: layer.scores.sorted { $0.key < $1.key }
                                 .map { ($0.key, JSON.number($0.value)) }))
                     return .object(members)
@@ -30,10 +29,10 @@ extension LayersRecord {
 
     private static func members(
         _ metrics: [String: Estimate], order: [Metric]
-    ) -> OrderedDictionary<String, JSON> {
+    ) -> JSON.Object {
         let known = order.map(\.name)
         let others = metrics.keys.filter { !known.contains($0) }.sorted()
-        var members: OrderedDictionary<String, JSON> = [:]
+        var members: JSON.Object = [:]
         for name in known + others {
             guard let estimate = metrics[name] else { continue }
             members[name] = .number(estimate.mean)
@@ -65,7 +64,8 @@ extension LayersRecord {
     /// prefixed `boundary_`; empty cells for undefined values. Row -1 is boundary 0, the embedding.
     public var csv: String {
         let layerNames = Self.columns(layers.first?.metrics ?? [:], order: Metric.perLayer)
-        let boundaryNames = Self.columns(boundaries.first?.metrics ?? [:], order: Metric.perBoundary)
+        let boundaryNames = Self.columns(
+            boundaries.first?.metrics ?? [:], order: Metric.perBoundary)
         let scores = (layers.first?.scores.keys).map { $0.sorted() } ?? []
         let header =
             ["layer"] + layerNames.flatMap { [$0, $0 + "_se"] } + scores
@@ -85,7 +85,8 @@ extension LayersRecord {
         }
         for (position, layer) in layers.enumerated() {
             let boundary = position + 1 < boundaries.count ? boundaries[position + 1].metrics : nil
-            let scoreCells = scores.map { name in (layer.scores[name] ?? nil).map { "\($0)" } ?? "" }
+            let scoreCells = scores.map { name in (layer.scores[name] ?? nil).map { "\($0)" } ?? ""
+            }
             lines.append(
                 (["\(layer.index)"] + cells(layerNames, layer.metrics) + scoreCells
                     + cells(boundaryNames, boundary)).joined(separator: ","))
@@ -101,7 +102,7 @@ extension LayersRecord {
 
 extension ModelRecord {
     public var json: JSON {
-        var members: OrderedDictionary<String, JSON> = [
+        var members: JSON.Object = [
             "path": .string(path),
             "architecture": .string(architecture),
             "layers": .number(layers),
@@ -112,7 +113,7 @@ extension ModelRecord {
         ]
         if let sha256 {
             members["sha256"] = .object(
-                OrderedDictionary(
+                JSON.Object(
                     uniqueKeysWithValues: sha256.sorted { $0.key < $1.key }
                         .map { ($0.key, JSON.string($0.value)) }))
         }

@@ -1,5 +1,4 @@
 import Files
-import OrderedCollections
 
 /// `run.json`, schema `etd-run/v1`: how a run was made and what it cost.
 public struct RunRecord: Sendable, Equatable {
@@ -68,7 +67,7 @@ public struct RunRecord: Sendable, Equatable {
     public var json: JSON {
         func object(_ values: [String: String]) -> JSON {
             .object(
-                OrderedDictionary(
+                JSON.Object(
                     uniqueKeysWithValues: values.sorted { $0.key < $1.key }
                         .map { ($0.key, JSON.string($0.value)) }))
         }

@@ -142,22 +142,16 @@ extension SplitRecord {
                         "split": alternative.split.json,
                         "notation": .string(alternative.split.notation),
                         "scores": .object(
-                            OrderedDictionary(
+                            JSON.Object(
                                 uniqueKeysWithValues: alternative.scores.sorted { $0.key < $1.key }
                                     .map { ($0.key, JSON.number($0.value)) })),
                     ]
                 }),
             "evidence": .object(
-                evidence.mapValues { item in
-                    [
-                        "proposal": item.proposal.map { proposal in
-                            guard case .object(var members) = proposal.json else { return .null }
-                            members["notation"] = .string(proposal.notation)
-                            return .object(members)
-                        } ?? .null,
-                        "values": item.values,
-                    ]
-                }),
+                JSON.Object(
+                    uniqueKeysWithValues: evidence.map { name, item in
+                        (name, Self.json(item))
+                    })),
             "cost": .array(
                 cost.map {
                     [
@@ -166,6 +160,17 @@ extension SplitRecord {
                     ]
                 }),
             "created_by": .string(createdBy),
+        ]
+    }
+
+    private static func json(_ item: Evidence) -> JSON {
+        [
+            "proposal": item.proposal.map { proposal in
+                guard case .object(var members) = proposal.json else { return .null }
+                members["notation"] = .string(proposal.notation)
+                return .object(members)
+            } ?? .null,
+            "values": item.values,
         ]
     }
 
@@ -181,7 +186,8 @@ extension SplitRecord {
             else {
                 throw .invalid(
                     path: path,
-                    problem: "\(reader.place): \(split.notation) does not cut \(layers) layers into "
+                    problem:
+                        "\(reader.place): \(split.notation) does not cut \(layers) layers into "
                         + "three parts with a think block")
             }
             return split
