@@ -74,7 +74,9 @@ private struct JSONParser {
 
     mutating func value(depth: Int) throws(JSONError) -> JSON {
         skipSpace()
-        guard position < bytes.count else { throw error("the text ends where a value should stand") }
+        guard position < bytes.count else {
+            throw error("the text ends where a value should stand")
+        }
         if depth > JSON.maximumDepth {
             throw error("nested deeper than \(JSON.maximumDepth) levels")
         }
