@@ -58,7 +58,8 @@ public final class Checkpoint: Sendable {
         path: String, directory: SafetensorsDirectory
     ) throws(CheckpointError) {
         try self.init(
-            path: path, format: .safetensors, contents: directory.files.map { ($0.file, $0.entries) },
+            path: path, format: .safetensors,
+            contents: directory.files.map { ($0.file, $0.entries) },
             config: directory.config, metadata: GGUFMetadata())
     }
 

@@ -62,7 +62,8 @@ public enum CheckpointError: Error, Equatable, CustomStringConvertible {
             return "\(second): tensor \(tensor.quotedForMessage) stands in \(first) too; remove "
                 + "the weight file that does not belong to this model"
         case .shardOutsideDirectory(let index, let shard):
-            return "\(index): names the weight file \(shard.quotedForMessage), and only plain names "
+            return
+                "\(index): names the weight file \(shard.quotedForMessage), and only plain names "
                 + "of files beside the index are followed; fetch the model again from its source"
         case .missingShard(let index, let shard):
             return "\(index): names the weight file \(shard.quotedForMessage), which is not there; "

@@ -1,6 +1,9 @@
+// swift-format-ignore: AlwaysUseLowerCamelCase
 /// How the elements of a stored weight are encoded.
 ///
 /// The raw value is the code that the C converters in `CKernels` (`etd_decode`) take.
+///
+/// The cases are spelt as GGUF tools spell the types, underscore included.
 public enum ElementType: Int32, Sendable, CaseIterable {
     case f32 = 0
     case f16 = 1
