@@ -28,7 +28,7 @@ package struct BarChart: Sendable {
         let layout = ChartLayout(
             frame: frame, x: first - 0.5...last + 0.5,
             xTicks: Ticks.integers(Int(first), Int(last), target: max(2, Int(frame.width / 70))),
-            yTicks: Ticks.enclosing(low, high, target: 5), legend: [])
+            yTicks: Ticks.enclosing(low, high, target: 7), legend: [])
         let slot = layout.x.position(first + 1) - layout.x.position(first)
         let width = min(40, slot * 0.7)
         let zero = layout.y.position(0)

@@ -47,7 +47,7 @@ package struct ChartZone: Sendable {
 
 /// A line of the legend: a sample and its name.
 struct LegendEntry {
-    enum Sample { case line, bar }
+    enum Sample { case line, horizontal, vertical }
     var name: String
     var tone: Int
     var sample: Sample
@@ -82,7 +82,7 @@ struct ChartLayout {
         let widest = yTicks.values.map {
             ChartFrame.textWidth(ChartLayout.label($0, yTicks, logarithmic))
         }.max()
-        left = 26 + (widest ?? 0)
+        left = 32 + (widest ?? 0)
         right = frame.width - 12
         var placed: [(LegendEntry, Double, Double)] = []
         var cursor = (x: left, y: 14.0)
@@ -126,11 +126,10 @@ struct ChartLayout {
                     <path class="line tone\(item.entry.tone)" \
                     d="M\(item.x) \(item.y - 4)h22"/>
                     """
-                case .bar:
-                    """
-                    <rect class="bar tone\(item.entry.tone)" x="\(item.x + 6)" y="\(item.y - 9)" \
-                    width="10" height="10"/>
-                    """
+                case .horizontal:
+                    "<path class=\"reference\" d=\"M\(item.x) \(item.y - 4)h22\"/>"
+                case .vertical:
+                    "<path class=\"marker\" d=\"M\(item.x + 17) \(item.y - 11)v14\"/>"
                 }
             return """
                 \(sample)<text class="legend" x="\(item.x + 27)" y="\(item.y)">\
@@ -146,14 +145,16 @@ struct ChartLayout {
             let to = min(right, x.position(zone.to))
             guard to > from else { return "" }
             let kind = zone.kind.rawValue
-            let label = [zone.label, zone.shortLabel].first {
-                ChartFrame.textWidth($0) <= to - from + 2
-            }
+            // A zone alone may name itself beyond its own width; neighbours may not.
+            let label =
+                [zone.label, zone.shortLabel].first { ChartFrame.textWidth($0) <= to - from + 2 }
+                ?? (frame.zones.count == 1 ? zone.shortLabel : nil)
             let text: Markup? = label.map {
-                """
-                <text class="zone-label zone-\(kind)" x="\((from + to) / 2)" \
-                y="\(top - 6)">\($0)</text>
-                """
+                let half = ChartFrame.textWidth($0) / 2
+                let middle = min(max((from + to) / 2, left + half), right - half)
+                return """
+                    <text class="zone-label zone-\(kind)" x="\(middle)" y="\(top - 6)">\($0)</text>
+                    """
             }
             return """
                 <rect class="zone zone-\(kind)" x="\(from)" y="\(top)" width="\(to - from)" \

@@ -27,7 +27,8 @@ package struct LineChart: Sendable {
         }
     }
 
-    /// A line across the plot with a name: horizontal at a y value, or vertical at an x value.
+    /// A line across the plot, horizontal at a y value or vertical at an x value. Its name stands in
+    /// the legend: beside the line it would sooner or later lie on a curve.
     package enum Reference: Sendable {
         case y(Double, label: String)
         case x(Double, label: String)
@@ -81,10 +82,9 @@ package struct LineChart: Sendable {
             frame: frame, x: low - edge...high + edge, xTicks: xTicks,
             yTicks: logarithmic
                 ? Ticks.logarithmic(extent.lowerBound, extent.upperBound)
-                : Ticks.enclosing(extent.lowerBound, extent.upperBound, target: 5),
+                : Ticks.enclosing(extent.lowerBound, extent.upperBound, target: 7),
             logarithmic: logarithmic,
-            legend: series.count < 2
-                ? [] : series.map { LegendEntry(name: $0.name, tone: $0.tone, sample: .line) })
+            legend: legend)
         let bands = series.map { band($0, layout) }
         let lines = series.map { line($0, layout) }
         return layout.svg(
@@ -92,21 +92,39 @@ package struct LineChart: Sendable {
             hover: hoverTargets())
     }
 
+    /// A single series needs no name: the chart's title has it.
+    private var legend: [LegendEntry] {
+        let lines = series.map { LegendEntry(name: $0.name, tone: $0.tone, sample: .line) }
+        let others = references.map { reference in
+            switch reference {
+            case .y(_, let label): LegendEntry(name: label, tone: 0, sample: .horizontal)
+            case .x(_, let label): LegendEntry(name: label, tone: 0, sample: .vertical)
+            }
+        }
+        return series.count + others.count < 2 ? [] : lines + others
+    }
+
+    /// What the y axis has to show. A band does not push the axis past 0 or `top` when no value lies
+    /// there: shares below 0 or above 1 would be nonsense.
     private func yExtent(_ points: [Point], logarithmic: Bool) -> ClosedRange<Double> {
-        var values: [Double] = []
+        var low = Double.infinity
+        var high = -Double.infinity
         for point in points {
             guard let y = point.y else { continue }
             let error = point.error ?? 0
             // On a logarithmic axis a band that reaches 0 is cut, not followed.
-            values += [logarithmic && y - error <= 0 ? y : y - error, y + error]
+            let bottom = y - error
+            low = min(low, bottom <= 0 && (logarithmic || includesZero && y >= 0) ? y : bottom)
+            high = max(high, y + error)
         }
-        for case .y(let value, _) in references where !logarithmic { values.append(value) }
-        if !logarithmic {
-            if includesZero { values.append(0) }
-            if let top { values.append(top) }
+        guard low <= high else { return 0...1 }
+        if logarithmic { return low...high }
+        for case .y(let value, _) in references {
+            low = min(low, value)
+            high = max(high, value)
         }
-        guard let low = values.min(), let high = values.max() else { return 0...1 }
-        return low...high
+        if let top, points.allSatisfy({ ($0.y ?? top) <= top }) { high = top }
+        return includesZero ? min(low, 0)...max(high, 0) : low...high
     }
 
     /// Runs of neighbouring points that have a value.
@@ -153,21 +171,12 @@ package struct LineChart: Sendable {
 
     private func reference(_ reference: Reference, _ layout: ChartLayout) -> Markup {
         switch reference {
-        case .y(let value, let label):
-            let height = layout.y.position(value)
-            return """
-                <path class="reference" d="M\(layout.left) \(height)H\(layout.right)"/>\
-                <text class="reference end" x="\(layout.right - 3)" y="\(height - 4)">\(label)</text>
-                """
-        case .x(let value, let label):
-            let place = layout.x.position(value)
-            let leftward = place > (layout.left + layout.right) / 2
-            let anchor: Markup = leftward ? "end" : "start"
-            return """
-                <path class="marker" d="M\(place) \(layout.top)V\(layout.bottom)"/>\
-                <text class="reference \(anchor)" x="\(place + (leftward ? -5 : 5))" \
-                y="\(layout.top + 12)">\(label)</text>
-                """
+        case .y(let value, _):
+            "<path class=\"reference\" d=\"M\(layout.left) \(layout.y.position(value))H\(layout.right)\"/>"
+        case .x(let value, _):
+            """
+            <path class="marker" d="M\(layout.x.position(value)) \(layout.top)V\(layout.bottom)"/>
+            """
         }
     }
 

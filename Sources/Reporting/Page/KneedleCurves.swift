@@ -47,7 +47,7 @@ struct KneedleCurves {
         guard !curves.isEmpty else { return nil }
         let knee = direction["knee"]?.intValue
         // x may be the layer itself or its place in the unit interval.
-        let isNormalised = x.count > 1 && x.allSatisfy { ($0 ?? 0) >= 0 && ($0 ?? 0) <= 1 } && x.count > 2
+        let isNormalised = x.count > 2 && x.allSatisfy { 0...1 ~= $0 ?? 0 }
         var chart = LineChart(
             frame: ChartFrame(
                 id: id, title: "Kneedle, \(title.lowercased())",
@@ -57,10 +57,10 @@ struct KneedleCurves {
         chart.integerX = !isNormalised
         if let threshold = direction["threshold"]?.doubleValue, threshold.isFinite {
             chart.references.append(
-                .y(threshold, label: "threshold \(NumberText.significant(threshold, digits: 3))"))
+                .y(threshold, label: "Threshold \(NumberText.significant(threshold, digits: 3))"))
         }
         if let knee, x.indices.contains(knee), let place = x[knee] {
-            chart.references.append(.x(place, label: "knee \(knee)"))
+            chart.references.append(.x(place, label: "Knee at \(knee)"))
         }
         let caption =
             knee.map { "The knee at \($0) gives \(part == "encoder" ? "an" : "a") \(part) of \($0)." }

@@ -224,7 +224,7 @@ extension ReportContent {
                 column: candidate.encoder, row: candidate.think, value: value,
                 tooltip: "No. \(item.number): \(candidate.notation)\n"
                     + "Mean angular distance: \(NumberText.significant(value))",
-                marked: item.number == 1 || candidate == split.split)
+                marked: candidate == shownSplit)
         }
         var picture: Markup = ""
         if cells.count >= 4 {
@@ -236,7 +236,9 @@ extension ReportContent {
                 cells: cells, valueName: "Mean angular distance")
             picture = figure(
                 "Candidate think blocks",
-                caption: "Paler windows turn the state less. Outlined: alternative no. 1.", map.svg())
+                caption: "Paler windows turn the state less. Outlined: "
+                    + (split.split == nil ? "the leading alternative." : "the proposed split, if listed."),
+                map.svg())
         }
         let opened: Markup = ranking.items.count <= 12 ? " open=\"open\"" : ""
         return """

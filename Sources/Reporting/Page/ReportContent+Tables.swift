@@ -141,7 +141,8 @@ extension ReportContent {
                 ("BLAS kernels for", run.blasCoreType),
             ]
             body += "<h3>Time and memory</h3>\(definitions(facts))"
-            body += "<h3>Versions</h3>\(definitions(run.versions.sorted { $0.key < $1.key }))"
+            let versions = run.versions.sorted { $0.key < $1.key }.map { ($0.key, $0.value) }
+            body += "<h3>Versions</h3>\(definitions(versions))"
             let hashes = run.hashes.sorted { $0.key < $1.key }.map { name, value -> Markup in
                 "<div><dt>\(name)</dt><dd><code class=\"hash\">\(value)</code></dd></div>"
             }
@@ -186,15 +187,11 @@ extension ReportContent {
             """
     }
 
-    private func definitions(_ facts: some Sequence<(key: String, value: String)>) -> Markup {
-        let items = facts.map { fact -> Markup in
-            "<div><dt>\(fact.key)</dt><dd>\(fact.value)</dd></div>"
+    private func definitions(_ facts: [(String, String)]) -> Markup {
+        let items = facts.map { name, value -> Markup in
+            "<div><dt>\(name)</dt><dd>\(value)</dd></div>"
         }
         return "<dl class=\"facts\">\(items)</dl>"
-    }
-
-    private func definitions(_ facts: [(String, String)]) -> Markup {
-        definitions(facts.map { (key: $0.0, value: $0.1) })
     }
 }
 

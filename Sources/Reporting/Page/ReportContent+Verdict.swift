@@ -102,14 +102,14 @@ extension ReportContent {
             return """
                 <tr><th scope="row">\(item.number)</th><td class="text">\(candidate.notation)</td>\
                 <td class="text">\(Prose.layerRange(candidate.thinkRange))</td>\
-                <td>\(candidate.think)</td>\(cells)</tr>
+                \(cells)</tr>
 
                 """
         }
         return """
             <div class="scroll" tabindex="0" role="group" aria-label="Alternatives"><table>
             <thead><tr><th scope="col">No.</th><th scope="col" class="text">Split</th>\
-            <th scope="col" class="text">Think block</th><th scope="col">Length</th>\(head)</tr></thead>
+            <th scope="col" class="text">Think block</th>\(head)</tr></thead>
             <tbody>\(rows)</tbody></table></div>
             """
     }
@@ -124,7 +124,10 @@ extension ReportContent {
             ("Vocabulary", "\(NumberText.grouped(model.vocabularySize))"),
             (
                 "Parameters",
-                "<span title=\"\(NumberText.grouped(model.parameters))\">\(NumberText.count(model.parameters))</span>"
+                """
+                <span title="\(NumberText.grouped(model.parameters))">\
+                \(NumberText.count(model.parameters))</span>
+                """
             ),
             ("Text", "<bdi>\(data.path)</bdi>"),
             ("Documents", "\(NumberText.grouped(data.documents))"),
@@ -132,7 +135,6 @@ extension ReportContent {
             ("Window length", "\(NumberText.grouped(data.sequenceLength))"),
             ("Beginning-of-text token", "\(data.bos)"),
             ("Arithmetic", "\(layers.precision)"),
-            ("Fingerprint", "<code class=\"hash\">\(model.fingerprint)</code>"),
         ]
         let items = facts.map { name, value -> Markup in
             "<div><dt>\(name)</dt><dd>\(value)</dd></div>"
@@ -146,7 +148,10 @@ extension ReportContent {
             """ : nil
         return ReportSection(
             id: "facts", title: "Model and data", short: "Model and data",
-            body: "<dl class=\"facts\">\(items)</dl>\(warning)")
+            body: """
+                <dl class="facts">\(items)<div class="whole"><dt>Fingerprint of the weights</dt>\
+                <dd><code class="hash">\(model.fingerprint)</code></dd></div></dl>\(warning)
+                """)
     }
 }
 

@@ -61,6 +61,8 @@ enum Stylesheet {
         .parts .zone-decoder::before{background:var(--decoder)}
         .facts{display:grid;grid-template-columns:repeat(auto-fill,minmax(190px,1fr));\
         gap:12px 20px;margin:8px 0}
+        .facts .whole{grid-column:1/-1}
+        p code{white-space:nowrap}
         .facts.wide{grid-template-columns:1fr}
         .facts dt{color:var(--soft);font-size:.82rem}
         .facts dd{margin:0;overflow-wrap:anywhere}
