@@ -1,0 +1,179 @@
+import Records
+
+/// `report.html`: a run as one page that opens offline, in light and dark, on a phone and on paper.
+///
+/// The page measures and decides nothing: every number on it stands in the records it is given.
+/// It loads nothing: style, pictures and the little script are inline; links to papers are the only
+/// addresses.
+public enum HTMLReport {
+    /// - Parameters:
+    ///   - layers: Any of its metrics may be missing; what was not measured is named, not drawn.
+    ///   - run: How the run was made; nil when only the measurements are at hand.
+    /// - Returns: The same bytes for the same records.
+    public static func page(layers: LayersRecord, split: SplitRecord, run: RunRecord?) -> String {
+        let content = ReportContent(layers: layers, split: split, run: run)
+        let sections = [
+            content.verdict, content.facts, content.distanceSection, content.writingSection,
+            content.lensSection, content.selectionSection, content.tables, content.glossary,
+            content.reproduction,
+        ].compactMap { $0 }
+        let links = sections.dropFirst().map { section -> Markup in
+            "<a href=\"#\(section.id)\">\(section.short)</a>"
+        }
+        let name = content.modelName
+        let body = sections.map { section -> Markup in
+            """
+            <section id="\(section.id)" aria-labelledby="\(section.id)-heading">
+            <h2 id="\(section.id)-heading">\(section.title)</h2>
+            \(section.body)
+            </section>
+
+            """
+        }
+        let page: Markup = """
+            <!DOCTYPE html>
+            <html lang="en">
+            <head>
+            <meta charset="utf-8"/>
+            <meta name="viewport" content="width=device-width, initial-scale=1"/>
+            <meta name="color-scheme" content="light dark"/>
+            <title>\(content.headline) · \(name) · ETD layer report</title>
+            <style>\(Stylesheet.shared)\(Stylesheet.report)</style>
+            </head>
+            <body>
+            <header>
+            <p class="eyebrow">ETD layer report</p>
+            <h1><bdi>\(name)</bdi></h1>
+            <nav aria-label="Sections">\(Array(links))</nav>
+            </header>
+            <main>
+            \(body)</main>
+            <footer><p>\(content.colophon)</p></footer>
+            <script>\(Stylesheet.script)</script>
+            </body>
+            </html>
+
+            """
+        return page.text
+    }
+}
+
+/// One section of the page.
+struct ReportSection {
+    var id: String
+    var title: String
+    /// In the list of sections at the top.
+    var short: String
+    var body: Markup
+}
+
+/// The records of one report, and what several sections need to know about them.
+struct ReportContent {
+    let layers: LayersRecord
+    let split: SplitRecord
+    let run: RunRecord?
+
+    /// The last part of the model's path.
+    var modelName: String {
+        layers.model.path.split(separator: "/").last.map(String.init) ?? layers.model.architecture
+    }
+
+    /// The verdict in a few words.
+    var headline: String { split.split?.notation ?? "No split proposed" }
+
+    /// The split that pictures show: the proposed one, else the leading alternative.
+    var shownSplit: Split? { split.split ?? split.alternatives.first?.split }
+
+    var colophon: Markup {
+        let maker: Markup? = split.createdBy.isEmpty ? nil : "Made by \(split.createdBy). "
+        let when: Markup? = run.flatMap { $0.created.isEmpty ? nil : "Run of \($0.created). " }
+        return "\(maker)\(when)This file is complete in itself and loads nothing."
+    }
+
+    enum Axis {
+        /// x counts layers: layer l is the stretch l ± ½.
+        case layers
+        /// x counts boundaries: layer l is the stretch from l to l + 1.
+        case boundaries
+    }
+
+    /// Encoder, think and decoder of a proposed split; only the window of an alternative.
+    func zones(_ axis: Axis) -> [ChartZone] {
+        guard let shown = shownSplit else { return [] }
+        let offset = axis == .layers ? -0.5 : 0
+        func zone(_ kind: ChartZone.Kind, _ range: Range<Int>, _ name: String, _ short: String)
+            -> ChartZone
+        {
+            ChartZone(
+                kind: kind, from: Double(range.lowerBound) + offset,
+                to: Double(range.upperBound) + offset, label: name, shortLabel: short)
+        }
+        let think = shown.thinkRange
+        if split.split == nil {
+            let layers = Prose.layerRange(think)
+            return [zone(.candidate, think, "Leading alternative: \(layers)", "Alternative")]
+        }
+        return [
+            zone(.encoder, 0..<shown.encoder, "Encoder · \(shown.encoder)", "E"),
+            zone(.think, think, "Think · \(shown.think) × k", "T"),
+            zone(.decoder, think.upperBound..<shown.layers, "Decoder · \(shown.decoder)", "D"),
+        ].filter { $0.to > $0.from }
+    }
+
+    func layerPoints(_ metric: Metric) -> [LineChart.Point]? {
+        Self.points(layers.layers.map { ($0.index, $0.metrics[metric.name]) })
+    }
+
+    func boundaryPoints(_ metric: Metric) -> [LineChart.Point]? {
+        Self.points(layers.boundaries.map { ($0.index, $0.metrics[metric.name]) })
+    }
+
+    /// nil when nothing was measured, so that no empty picture is drawn.
+    private static func points(_ values: [(Int, Estimate?)]) -> [LineChart.Point]? {
+        let points = values.map { index, estimate in
+            LineChart.Point(x: Double(index), y: estimate?.mean, error: estimate?.standardError)
+        }
+        return points.contains { $0.y != nil } ? points : nil
+    }
+}
+
+/// Turns of phrase used by the page and by the terminal summary.
+enum Prose {
+    /// `layer 5`, `layers 5–8`.
+    static func layerRange(_ range: Range<Int>) -> String {
+        range.count == 1
+            ? "layer \(range.lowerBound)" : "layers \(range.lowerBound)–\(range.upperBound - 1)"
+    }
+
+    static func counted(_ count: Int, _ noun: String) -> String {
+        "\(NumberText.grouped(count)) \(noun)\(count == 1 ? "" : "s")"
+    }
+
+    /// What the split says, in a sentence.
+    static func meaning(of split: Split) -> String {
+        var parts: [String] = []
+        if split.encoder > 0 {
+            parts.append("\(layerRange(0..<split.encoder)) encode")
+        }
+        let think = layerRange(split.thinkRange)
+        parts.append("\(think) think\(split.think == 1 ? "s" : "") and can be run k times")
+        if split.decoder > 0 {
+            parts.append("\(layerRange(split.thinkRange.upperBound..<split.layers)) decode")
+        }
+        let text = parts.joined(separator: "; ")
+        return text.prefix(1).uppercased() + text.dropFirst() + "."
+    }
+
+    static func confidence(_ value: Double?) -> String {
+        guard let value else { return "Its stability was not estimated." }
+        return "\(NumberText.percent(value)) of bootstrap resamples over documents give the same split."
+    }
+
+    /// A reason as a sentence: capital first, full stop last.
+    static func sentence(_ text: String) -> String {
+        let trimmed = text.split(whereSeparator: \.isWhitespace).joined(separator: " ")
+        guard let last = trimmed.last else { return "" }
+        return trimmed.prefix(1).uppercased() + trimmed.dropFirst()
+            + (".!?…".contains(last) ? "" : ".")
+    }
+}

@@ -1,0 +1,211 @@
+import Records
+
+extension ReportContent {
+    var tables: ReportSection {
+        var parts: [Markup] = []
+        let layerNames = Set(layers.layers.flatMap(\.metrics.keys))
+        if !layerNames.isEmpty {
+            parts.append(
+                table(
+                    "By layer", first: "Layer",
+                    metrics: Metric.ordered(layerNames, known: Metric.perLayer),
+                    rows: layers.layers.map { ($0.index, $0.metrics) }))
+        }
+        let boundaryNames = Set(layers.boundaries.flatMap(\.metrics.keys))
+        if !boundaryNames.isEmpty {
+            parts.append(
+                table(
+                    "By boundary", first: "Boundary",
+                    metrics: Metric.ordered(boundaryNames, known: Metric.perBoundary),
+                    rows: layers.boundaries.map { ($0.index, $0.metrics) }))
+        }
+        if let scores = scoresTable { parts.append(scores) }
+        let intro: Markup = """
+            <p>Mean, and in small type the standard error over documents; “–” where undefined. \
+            <code>layers.csv</code> beside this file has all digits.</p>
+            """
+        return ReportSection(
+            id: "tables", title: "All numbers", short: "Tables",
+            body: parts.isEmpty
+                ? "<p class=\"note\">This run measured nothing per layer or boundary.</p>"
+                : "\(intro)\(parts)")
+    }
+
+    private func table(
+        _ title: String, first: String, metrics: [Metric], rows: [(Int, [String: Estimate])]
+    ) -> Markup {
+        let head = metrics.map { metric -> Markup in
+            "<th scope=\"col\" class=\"number\" title=\"\(metric.name)\">\(metric.title)</th>"
+        }
+        let body = rows.map { index, values -> Markup in
+            let cells = metrics.map { metric -> Markup in
+                let estimate = values[metric.name]
+                let error: Markup? = (estimate?.standardError).map {
+                    " <small>± \(NumberText.error($0))</small>"
+                }
+                return "<td>\(NumberText.significant(estimate?.mean))\(error)</td>"
+            }
+            return "<tr><th scope=\"row\">\(index)</th>\(cells)</tr>\n"
+        }
+        return numberTable(
+            title: "\(title) (\(Prose.counted(rows.count, "row")))", first: first, head: "\(head)",
+            body: "\(body)")
+    }
+
+    private func numberTable(title: String, first: String, head: Markup, body: Markup) -> Markup {
+        """
+        <details><summary>\(title)</summary>
+        <div class="scroll" tabindex="0" role="group" aria-label="\(title)"><table>
+        <thead><tr><th scope="col">\(first)</th>\(head)</tr></thead>
+        <tbody>
+        \(body)</tbody></table></div></details>
+
+        """
+    }
+
+    /// Scores derived from the metrics, when a selector left some.
+    private var scoresTable: Markup? {
+        let names = Set(layers.layers.flatMap(\.scores.keys)).sorted()
+        guard !names.isEmpty else { return nil }
+        let head = names.map { name -> Markup in
+            "<th scope=\"col\" class=\"number\">\(AlternativeRanking.title(name))</th>"
+        }
+        let body = layers.layers.map { layer -> Markup in
+            let cells = names.map { name -> Markup in
+                "<td>\(NumberText.significant(layer.scores[name] ?? nil))</td>"
+            }
+            return "<tr><th scope=\"row\">\(layer.index)</th>\(cells)</tr>\n"
+        }
+        return numberTable(title: "Scores by layer", first: "Layer", head: "\(head)", body: "\(body)")
+    }
+
+    var glossary: ReportSection {
+        let layerNames = Set(layers.layers.flatMap(\.metrics.keys)).union(
+            Metric.perLayer.map(\.name))
+        let boundaryNames = Set(layers.boundaries.flatMap(\.metrics.keys)).union(
+            Metric.perBoundary.map(\.name))
+        let metrics =
+            Metric.ordered(layerNames, known: Metric.perLayer)
+            + Metric.ordered(boundaryNames, known: Metric.perBoundary)
+        let entries = metrics.map { metric -> Markup in
+            let note: Markup? = metric.note.map {
+                """
+                <p class="formula">\($0.formula)</p><p class="source">\($0.source.markup)</p>
+                """
+            }
+            return """
+                <div><dt>\(metric.title) <code>\(metric.name)</code></dt>\
+                <dd><p>\(metric.explanation)</p>\(note)</dd></div>
+
+                """
+        }
+        return ReportSection(
+            id: "glossary", title: "What the numbers mean", short: "Glossary",
+            body: """
+                <p>hₗ is the residual stream before layer l (h₀ the embedding, h_L the last layer's output \
+                before the final norm), pₗ the distribution the lens reads from it, p_L the model's own \
+                output. Logarithms are natural. Means are over all positions unless the name says \
+                <code>_last</code>; a standard error treats documents as the independent units: \
+                SE = √( D/(D−1) · Σ (S_d − m·n_d)² ) / Σ n_d over D documents with sums S_d over n_d \
+                positions and the mean m = ΣS_d/Σn_d. A score says what a layer does to the state, not \
+                whether the answer depends on it.</p>
+                <dl class="glossary">\(entries)</dl>
+                """)
+    }
+
+    // MARK: - Reproduction
+
+    var reproduction: ReportSection {
+        var body: Markup = ""
+        if let run {
+            body += """
+                <h3>Command</h3>
+                <pre class="command">\(ShellWords.line(run.arguments))</pre>
+
+                """
+            body += selfChecks(run)
+            var facts: [(String, String)] = [
+                ("Opening the model", NumberText.duration(run.timings.open)),
+                ("Tokenizing", NumberText.duration(run.timings.tokenize)),
+                ("The pass", NumberText.duration(run.timings.pass)),
+                ("In all", NumberText.duration(run.timings.total)),
+                ("Tokens", NumberText.grouped(run.tokens)),
+            ]
+            if run.timings.pass > 0 {
+                let rate = Double(run.tokens) / run.timings.pass
+                facts.append(("Tokens a second", NumberText.significant(rate, digits: 3)))
+            }
+            facts += [
+                ("Peak memory", NumberText.bytes(Double(run.peakResidentBytes))),
+                ("Threads", "\(run.threads)"),
+                ("BLAS kernels for", run.blasCoreType),
+            ]
+            body += "<h3>Time and memory</h3>\(definitions(facts))"
+            let versions = run.versions.sorted { $0.key < $1.key }.map { ($0.key, $0.value) }
+            body += "<h3>Versions</h3>\(definitions(versions))"
+            let hashes = run.hashes.sorted { $0.key < $1.key }.map { name, value -> Markup in
+                "<div><dt>\(name)</dt><dd><code class=\"hash\">\(value)</code></dd></div>"
+            }
+            if !hashes.isEmpty { body += "<h3>Hashes</h3><dl class=\"facts wide\">\(hashes)</dl>" }
+        } else {
+            body += "<p class=\"note\">How the run was made is not recorded (no run.json).</p>"
+        }
+        let tool = split.createdBy.isEmpty ? "etd-analyze" : split.createdBy
+        body += """
+            <h3>Citing</h3>
+            <p>Name the tool (\(tool)), the model's fingerprint, the text and the command, and the \
+            method: \(Citation.etd.markup).</p>
+            """
+        return ReportSection(
+            id: "reproduce", title: "Reproduce and cite", short: "Reproduce", body: body)
+    }
+
+    private func selfChecks(_ run: RunRecord) -> Markup {
+        guard !run.selfChecks.isEmpty else {
+            return "<p class=\"note\">This run recorded no self-checks.</p>"
+        }
+        let rows = run.selfChecks.map { check -> Markup in
+            // Written so that a value that is no number fails.
+            let passed = check.value <= check.limit
+            let mark: Markup =
+                passed
+                ? "<td class=\"text pass\">✓ passed</td>" : "<td class=\"text fail\">✗ failed</td>"
+            return """
+                <tr><th scope="row" class="text">\(check.name)</th>\
+                <td>\(NumberText.significant(check.value, digits: 3))</td>\
+                <td>\(NumberText.significant(check.limit, digits: 2))</td>\(mark)</tr>
+
+                """
+        }
+        return """
+            <h3>Self-checks of this run, on its first window</h3>
+            <div class="scroll" tabindex="0" role="group" aria-label="Self-checks"><table><thead><tr>\
+            <th scope="col" class="text">Check</th><th scope="col">Value</th>\
+            <th scope="col">Limit</th><th scope="col" class="text">Result</th></tr></thead>
+            <tbody>\(rows)</tbody></table></div>
+
+            """
+    }
+
+    private func definitions(_ facts: [(String, String)]) -> Markup {
+        let items = facts.map { name, value -> Markup in
+            "<div><dt>\(name)</dt><dd>\(value)</dd></div>"
+        }
+        return "<dl class=\"facts\">\(items)</dl>"
+    }
+}
+
+/// Writes arguments the way a POSIX shell reads them back.
+enum ShellWords {
+    static func line(_ arguments: [String]) -> String {
+        arguments.map(quoted).joined(separator: " ")
+    }
+
+    private static func quoted(_ word: String) -> String {
+        let isPlain = word.unicodeScalars.allSatisfy {
+            $0.isASCII && ($0.properties.isAlphabetic || ("0"..."9").contains($0)
+                || "-_./:=,@%+".unicodeScalars.contains($0))
+        }
+        return isPlain && !word.isEmpty ? word : "'" + word.replacing("'", with: "'\\''") + "'"
+    }
+}
