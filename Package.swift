@@ -22,13 +22,14 @@ let package = Package(
         .target(
             name: "Files",
             dependencies: [
-                "CZlib", .product(name: "OrderedCollections", package: "swift-collections"),
+                .product(name: "OrderedCollections", package: "swift-collections"),
             ]),
         .target(name: "Tensors", dependencies: ["CKernels", "COpenBLAS"]),
         .target(
             name: "Checkpoints",
             dependencies: [
                 "Files", "Tensors", "CKernels", .product(name: "Crypto", package: "swift-crypto"),
+                .product(name: "OrderedCollections", package: "swift-collections"),
             ]),
         .target(
             name: "Tokenizers",
@@ -39,13 +40,14 @@ let package = Package(
             dependencies: [
                 "Files", .product(name: "OrderedCollections", package: "swift-collections"),
             ]),
-        .target(name: "Analysis", dependencies: ["Models", "Records"]),
+        .target(name: "Corpus", dependencies: ["Files", "Tokenizers", "CZlib"]),
+        .target(name: "Analysis", dependencies: ["Models", "Corpus", "Records"]),
         .target(name: "Selection", dependencies: ["Records"]),
         .target(name: "Reporting", dependencies: ["Records"]),
         .target(
             name: "Commands",
             dependencies: [
-                "Files", "Checkpoints", "Tokenizers", "Models", "Records", "Analysis", "Selection",
+                "Files", "Checkpoints", "Tokenizers", "Corpus", "Models", "Records", "Analysis", "Selection",
                 "Reporting", .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             resources: [.embedInCode("default-text.txt")]),
@@ -55,8 +57,14 @@ let package = Package(
         .target(name: "TestSupport", dependencies: ["Files"], path: "Tests/TestSupport"),
         .testTarget(name: "FilesTests", dependencies: ["Files", "TestSupport"]),
         .testTarget(name: "TensorsTests", dependencies: ["Tensors", "TestSupport"]),
-        .testTarget(name: "CheckpointsTests", dependencies: ["Checkpoints", "TestSupport"]),
+        .testTarget(
+            name: "CheckpointsTests",
+            dependencies: [
+                "Checkpoints", "Files", "Tensors", "TestSupport",
+                .product(name: "Crypto", package: "swift-crypto"),
+            ]),
         .testTarget(name: "TokenizersTests", dependencies: ["Tokenizers", "TestSupport"]),
+        .testTarget(name: "CorpusTests", dependencies: ["Corpus", "TestSupport"]),
         .testTarget(name: "ModelsTests", dependencies: ["Models", "TestSupport"]),
         .testTarget(name: "AnalysisTests", dependencies: ["Analysis", "TestSupport"]),
         .testTarget(name: "SelectionTests", dependencies: ["Selection", "TestSupport"]),

@@ -1,0 +1,195 @@
+import Files
+import Foundation
+import Tokenizers
+
+/// Turns data files into documents. Knows texts and token ids, not models.
+///
+/// `.txt` and token files are one stream, cut into consecutive windows; each window is one document and
+/// a remainder shorter than a window is dropped. Each line of a `.jsonl` file is one document, cut to
+/// its first tokens.
+public struct CorpusReader: Sendable {
+    public let tokenizer: Tokenizer?
+    public let vocabularySize: Int
+    /// The length of a window, an added BOS included.
+    public let sequenceLength: Int
+    /// The most windows or documents; nil for all.
+    public let limit: Int?
+    public let bos: BOSPolicy
+
+    public init(
+        tokenizer: Tokenizer?, vocabularySize: Int, sequenceLength: Int, limit: Int? = nil,
+        bos: BOSPolicy = .auto
+    ) {
+        self.tokenizer = tokenizer
+        self.vocabularySize = vocabularySize
+        self.sequenceLength = sequenceLength
+        self.limit = limit
+        self.bos = bos
+    }
+
+    /// - Throws: `CorpusError` naming the file and, where there is one, the line.
+    public func read(path: String) throws(CorpusError) -> [Document] {
+        if path.hasSuffix(".u16") || path.hasSuffix(".u32") {
+            let ids = try tokenFile(path)
+            return try windows(ids, prefix: try tokenFilePrefix(path), path: path)
+        }
+        if path.hasSuffix(".txt") {
+            return try read(text: try Self.text(Self.bytes(path), path: path), path: path)
+        }
+        if path.hasSuffix(".jsonl") || path.hasSuffix(".jsonl.gz") {
+            return try lines(path)
+        }
+        throw .unknownKind(path: path)
+    }
+
+    /// The windows of a text; `path` names it in errors.
+    public func read(text: String, path: String) throws(CorpusError) -> [Document] {
+        guard let tokenizer else { throw .noTokenizer(path: path) }
+        guard !text.isEmpty else { throw .empty(path: path) }
+        return try windows(
+            tokenizer.encode(text, addSpecialTokens: false), prefix: try prefix(path), path: path)
+    }
+
+    // MARK: Kinds of files
+
+    private func tokenFile(_ path: String) throws(CorpusError) -> [Int32] {
+        let bytes = try Self.bytes(path)
+        let width = path.hasSuffix(".u16") ? 2 : 4
+        guard bytes.count % width == 0 else {
+            throw .unreadable(
+                path: path, problem: "\(bytes.count) bytes are not a whole number of \(width)-byte ids")
+        }
+        guard !bytes.isEmpty else { throw .empty(path: path) }
+        var ids: [Int32] = []
+        ids.reserveCapacity(bytes.count / width)
+        for start in stride(from: 0, to: bytes.count, by: width) {
+            var id = 0
+            for place in 0..<width { id |= Int(bytes[start + place]) << (8 * place) }
+            guard id < vocabularySize else {
+                throw .tokenOutOfRange(
+                    path: path, place: "token \(start / width)", id: id,
+                    vocabularySize: vocabularySize)
+            }
+            ids.append(Int32(id))
+        }
+        return ids
+    }
+
+    private func lines(_ path: String) throws(CorpusError) -> [Document] {
+        let bytes = path.hasSuffix(".gz") ? try GzipFile.contents(path) : try Self.bytes(path)
+        var documents: [Document] = []
+        var number = 0
+        for line in bytes.split(separator: 0x0A, omittingEmptySubsequences: false) {
+            number += 1
+            if let limit, documents.count == limit { break }
+            if line.allSatisfy({ $0 == 0x20 || $0 == 0x09 || $0 == 0x0D }) { continue }
+            let json: JSON
+            do {
+                json = try JSON.parse(Array(line))
+            } catch {
+                throw .line(path: path, line: number, problem: "not valid JSON: \(error)")
+            }
+            documents.append(try document(json, path: path, line: number))
+        }
+        guard !documents.isEmpty else { throw .empty(path: path) }
+        return documents
+    }
+
+    private func document(
+        _ json: JSON, path: String, line: Int
+    ) throws(CorpusError) -> Document {
+        if let values = json["tokens"]?.arrayValue {
+            var ids: [Int32] = []
+            for value in values {
+                guard let id = value.intValue else {
+                    throw .line(path: path, line: line, problem: "\"tokens\" holds \(value.kind)")
+                }
+                guard id >= 0, id < vocabularySize else {
+                    throw .tokenOutOfRange(
+                        path: path, place: "line \(line)", id: id, vocabularySize: vocabularySize)
+                }
+                ids.append(Int32(id))
+            }
+            guard !ids.isEmpty else {
+                throw .line(path: path, line: line, problem: "\"tokens\" is empty")
+            }
+            let prefix = try tokenFilePrefix(path)
+            return Document(
+                tokens: Array((prefix + ids).prefix(sequenceLength)), addedTokens: prefix.count)
+        }
+        let request = json["request"] ?? json
+        let text: String
+        if let whole = json["text"]?.stringValue {
+            text = whole
+        } else if let context = request["context"]?.stringValue,
+            let continuation = request["continuation"]?.stringValue
+        {
+            text = context + continuation
+        } else {
+            throw .line(
+                path: path, line: line,
+                problem: "expected \"text\", \"tokens\", or \"context\" with \"continuation\"")
+        }
+        guard let tokenizer else { throw .noTokenizer(path: path) }
+        let ids = tokenizer.encode(text, addSpecialTokens: false)
+        guard !ids.isEmpty else { throw .line(path: path, line: line, problem: "the text is empty") }
+        let prefix = try prefix(path)
+        return Document(
+            tokens: Array((prefix + ids).prefix(sequenceLength)), addedTokens: prefix.count)
+    }
+
+    // MARK: Windows
+
+    private func windows(
+        _ ids: [Int32], prefix: [Int32], path: String
+    ) throws(CorpusError) -> [Document] {
+        let step = sequenceLength - prefix.count
+        guard step >= 1 else {
+            throw .invalidWindow(
+                length: sequenceLength, problem: "leaves no room beside the added BOS")
+        }
+        guard ids.count >= step else {
+            throw .tooShort(path: path, tokens: ids.count, window: step)
+        }
+        let count = min(limit ?? .max, ids.count / step)
+        return (0..<count).map { index in
+            Document(
+                tokens: prefix + ids[index * step..<(index + 1) * step], addedTokens: prefix.count)
+        }
+    }
+
+    /// What stands before a document of text.
+    private func prefix(_ path: String) throws(CorpusError) -> [Int32] {
+        switch bos {
+        case .never: return []
+        case .auto: return tokenizer?.prefixTokens ?? []
+        case .always:
+            if let added = tokenizer?.prefixTokens, !added.isEmpty { return added }
+            guard let id = tokenizer?.bosToken else { throw .noBOS(path: path) }
+            return [id]
+        }
+    }
+
+    /// What stands before a document given as ids: nothing unless asked for.
+    private func tokenFilePrefix(_ path: String) throws(CorpusError) -> [Int32] {
+        bos == .always ? try prefix(path) : []
+    }
+
+    // MARK: Bytes
+
+    static func bytes(_ path: String) throws(CorpusError) -> [UInt8] {
+        do {
+            return Array(try MappedFile(path: path).bytes)
+        } catch {
+            throw .file(error)
+        }
+    }
+
+    static func text(_ bytes: [UInt8], path: String) throws(CorpusError) -> String {
+        if let text = String(validating: bytes, as: UTF8.self) { return text }
+        // Only now is the place worth finding: where decoding with repair first differs.
+        let repaired = Array(String(decoding: bytes, as: UTF8.self).utf8)
+        let offset = zip(bytes, repaired).enumerated().first { $0.element.0 != $0.element.1 }?.offset
+        throw .notUTF8(path: path, offset: offset ?? bytes.count)
+    }
+}

@@ -1,0 +1,19 @@
+/// One run of tokens that a pass sees by itself, from position 0.
+public struct Document: Sendable, Equatable {
+    public var tokens: [Int32]
+    /// Tokens at the start that were added, not read (BOS): run, but left out of means.
+    public var addedTokens: Int
+
+    public init(tokens: [Int32], addedTokens: Int = 0) {
+        self.tokens = tokens
+        self.addedTokens = addedTokens
+    }
+}
+
+/// Which special tokens stand before each document.
+public enum BOSPolicy: String, Sendable, CaseIterable {
+    /// What the tokenizer's post-processor adds; nothing for token files.
+    case auto
+    case always
+    case never
+}
