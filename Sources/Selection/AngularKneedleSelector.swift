@@ -78,7 +78,8 @@ public struct AngularKneedleSelector: Sendable, Equatable {
             proposal.split.map { "Kneedle's \($0.notation) is degenerate: \(conditions)." }
             ?? "Kneedle gives no split: \(conditions)."
         guard !windows.windows.isEmpty else {
-            return finding + " No window of this model's layers can be offered in its place; choose "
+            return finding
+                + " No window of this model's layers can be offered in its place; choose "
                 + "a split yourself with --split and confirm it by scans."
         }
         let leading = windows.leading.map { " (leading: \($0.split.notation))" } ?? ""

@@ -4,7 +4,9 @@
 /// Follows the reference implementation `kneed` 0.9.0 with `online=False`, `curve="convex"`,
 /// `direction="decreasing"`, `interp_method="interp1d"` to the last bit, since ties are common: on a
 /// plateau the difference curve falls by exactly the mean step, and at S = 1 rounding alone decides
-/// whether that is below the threshold.
+/// whether that is below the threshold. (mean(Δx) is 1/(n-1) here. The reference averages rounded
+/// steps, which gives the same double for all n up to 300 but 87, 91, 181 and 281; there a curve
+/// that meets a threshold exactly may come out differently.)
 public struct Kneedle: Sendable, Equatable {
     /// S: how many mean steps the difference curve must fall below a maximum for a knee.
     public let sensitivity: Double
@@ -77,9 +79,7 @@ public struct Kneedle: Sendable, Equatable {
         analysis.difference = zip(analysis.normalized, analysis.normalizedX).map { $0 - $1 }
         analysis.maxima = Self.extrema(analysis.difference, by: >=)
         analysis.minima = Self.extrema(analysis.difference, by: <=)
-        let x = analysis.normalizedX
-        let steps = zip(x.dropFirst(), x).map { $0 - $1 }
-        let drop = sensitivity * (Self.pairwiseSum(steps[...]) / Double(steps.count))
+        let drop = sensitivity * (1 / last)
         analysis.thresholds = analysis.maxima.map { analysis.difference[$0] - drop }
         analysis.knee = Self.firstKnee(analysis)
         analysis.absence = analysis.knee == nil ? .neverFalls : nil
@@ -120,24 +120,5 @@ public struct Kneedle: Sendable, Equatable {
             if let armed, analysis.difference[index + 1] < armed.threshold { return armed.position }
         }
         return nil
-    }
-
-    /// The sum in the order of NumPy's `add.reduce` (eight running sums, blocks of at most 128), so
-    /// that the mean step has the reference's rounding.
-    private static func pairwiseSum(_ values: ArraySlice<Double>) -> Double {
-        let count = values.count
-        let start = values.startIndex
-        if count > 128 {
-            let half = count / 2 - count / 2 % 8
-            return pairwiseSum(values.prefix(half)) + pairwiseSum(values.dropFirst(half))
-        }
-        guard count >= 8 else { return values.reduce(0, +) }
-        var sums = Array(values.prefix(8))
-        let whole = count - count % 8
-        for index in 8..<max(8, whole) { sums[index % 8] += values[start + index] }
-        let total =
-            ((sums[0] + sums[1]) + (sums[2] + sums[3]))
-            + ((sums[4] + sums[5]) + (sums[6] + sums[7]))
-        return values.dropFirst(whole).reduce(total, +)
     }
 }
