@@ -41,18 +41,25 @@ let package = Package(
                 "Files", .product(name: "OrderedCollections", package: "swift-collections"),
             ]),
         .target(name: "Corpus", dependencies: ["Files", "Tokenizers", "CZlib"]),
-        .target(name: "Analysis", dependencies: ["Models", "Corpus", "Records"]),
+        .target(
+            name: "Analysis",
+            dependencies: ["Models", "Corpus", "Records", "Tensors", "CKernels"]),
+        .target(
+            name: "Evaluation",
+            dependencies: ["Models", "Tokenizers", "Corpus", "Files", "Tensors", "CKernels"]),
         .target(name: "Selection", dependencies: ["Records"]),
         .target(name: "Reporting", dependencies: ["Records"]),
         .target(
             name: "Commands",
             dependencies: [
                 "Files", "Checkpoints", "Tokenizers", "Corpus", "Models", "Records", "Analysis", "Selection",
-                "Reporting", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                "Reporting", "Evaluation", "Tensors", "CKernels",
+                .product(name: "Crypto", package: "swift-crypto"),
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             resources: [.embedInCode("default-text.txt")]),
-        .executableTarget(name: "etd-analyze", dependencies: ["Commands"]),
-        .executableTarget(name: "etd", dependencies: ["Commands"]),
+        .executableTarget(name: "etd-analyze", dependencies: ["Commands", .product(name: "ArgumentParser", package: "swift-argument-parser")]),
+        .executableTarget(name: "etd", dependencies: ["Commands", .product(name: "ArgumentParser", package: "swift-argument-parser")]),
 
         .target(name: "TestSupport", dependencies: ["Files"], path: "Tests/TestSupport"),
         .testTarget(name: "FilesTests", dependencies: ["Files", "TestSupport"]),
@@ -67,6 +74,7 @@ let package = Package(
         .testTarget(name: "CorpusTests", dependencies: ["Corpus", "TestSupport"]),
         .testTarget(name: "ModelsTests", dependencies: ["Models", "TestSupport"]),
         .testTarget(name: "AnalysisTests", dependencies: ["Analysis", "TestSupport"]),
+        .testTarget(name: "EvaluationTests", dependencies: ["Evaluation", "TestSupport"]),
         .testTarget(name: "SelectionTests", dependencies: ["Selection", "TestSupport"]),
         .testTarget(name: "ReportingTests", dependencies: ["Reporting", "TestSupport"]),
         .testTarget(name: "CommandTests", dependencies: ["Files", "TestSupport"]),

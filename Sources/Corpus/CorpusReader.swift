@@ -76,16 +76,14 @@ public struct CorpusReader: Sendable {
     }
 
     private func lines(_ path: String) throws(CorpusError) -> [Document] {
-        let bytes = path.hasSuffix(".gz") ? try GzipFile.contents(path) : try Self.bytes(path)
         var documents: [Document] = []
-        var number = 0
-        for line in bytes.split(separator: 0x0A, omittingEmptySubsequences: false) {
-            number += 1
+        for (index, line) in try TextLines.read(path: path).enumerated() {
+            let number = index + 1
             if let limit, documents.count == limit { break }
-            if line.allSatisfy({ $0 == 0x20 || $0 == 0x09 || $0 == 0x0D }) { continue }
+            if line.allSatisfy({ $0 == 0x20 || $0 == 0x09 }) { continue }
             let json: JSON
             do {
-                json = try JSON.parse(Array(line))
+                json = try JSON.parse(line)
             } catch {
                 throw .line(path: path, line: number, problem: "not valid JSON: \(error)")
             }

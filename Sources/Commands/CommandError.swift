@@ -1,0 +1,37 @@
+/// What is wrong with the way a command was used, beyond what its arguments' types can say.
+public enum CommandError: Error, Equatable, CustomStringConvertible {
+    case noSuchModel(name: String, cache: String)
+    case holdsAnotherRun(path: String)
+    case notADirectory(path: String)
+    case notARun(path: String, missing: String)
+    case noTokenizer(path: String)
+    case vocabularyMismatch(path: String, tokenizer: Int, embedding: Int)
+    case tokenizer(path: String, problem: String)
+    case line(path: String, line: Int, problem: String)
+    case flag(name: String, problem: String)
+    case nonFiniteWeights(path: String, tensors: [String])
+
+    public var description: String {
+        switch self {
+        case .noSuchModel(let name, let cache):
+            "--model \(name): no such file, directory or fetched model (looked in \(cache)); "
+                + "`scripts/fetch-model \(name)` fetches it or says how"
+        case .holdsAnotherRun(let path):
+            "--out \(path): holds another run; choose another directory, or --overwrite to replace it"
+        case .notADirectory(let path): "\(path): is not a directory"
+        case .notARun(let path, let missing):
+            "\(path): is not a run directory: it has no \(missing); `etd-analyze probe` makes one"
+        case .noTokenizer(let path):
+            "\(path): has no tokenizer.json, which reading or writing text needs"
+        case .vocabularyMismatch(let path, let tokenizer, let embedding):
+            "\(path): its tokenizer has ids up to \(tokenizer - 1), but the embedding has only "
+                + "\(embedding) rows; tokenizer and weights belong to different models"
+        case .tokenizer(let path, let problem): "\(path): \(problem)"
+        case .line(let path, let line, let problem): "\(path): line \(line): \(problem)"
+        case .flag(let name, let problem): "\(name): \(problem)"
+        case .nonFiniteWeights(let path, let tensors):
+            "\(path): \(tensors.count) tensors hold NaN or Inf: "
+                + tensors.prefix(6).joined(separator: ", ")
+        }
+    }
+}

@@ -1,0 +1,149 @@
+import ArgumentParser
+import Corpus
+import Foundation
+import Models
+import Records
+import Selection
+import Tensors
+
+/// `--model`, and how to compute with it.
+public struct ModelOptions: ParsableArguments {
+    @Option(
+        help: ArgumentHelp(
+            "The model to look at.",
+            discussion: """
+                A Hugging Face directory (config.json, *.safetensors, tokenizer.json), a .gguf file, or \
+                the short name of a model that scripts/fetch-model has fetched.
+                """))
+    public var model: String
+
+    public enum Precision: String, ExpressibleByArgument, CaseIterable, Sendable {
+        case f32, bf16
+    }
+
+    @Option(
+        help: ArgumentHelp(
+            "Arithmetic of the matrix products; sums are f32 in both.",
+            discussion: "This version computes in f32 on every machine; bf16 runs as f32 and says so."
+        ))
+    public var precision: Precision = .f32
+
+    @Option(help: "Threads to work with. Default: all cores. Results do not depend on it.")
+    public var threads: Int?
+
+    public init() {}
+
+    public func validate() throws {
+        if let threads, threads < 1 {
+            throw ValidationError("--threads must be at least 1, not \(threads)")
+        }
+    }
+
+    /// Applies `--threads` and `--precision` to this process.
+    public func apply(quiet: Bool) {
+        if let threads { Parallel.threads = threads }
+        if precision == .bf16, !quiet {
+            Terminal.note("--precision bf16: this version has no bf16 products; computing in f32")
+        }
+    }
+}
+
+/// `--data` and how it is cut.
+public struct DataOptions: ParsableArguments {
+    @Option(
+        help: ArgumentHelp(
+            "What to run: a .txt, .jsonl, .jsonl.gz, .u16 or .u32 file.",
+            discussion: """
+                A text or token file is cut into consecutive windows, each one document; a line of a \
+                .jsonl file is one document ("text", "tokens", or "context" with "continuation"), cut \
+                to its first tokens. Default: a text of the project's own, about 6,000 tokens.
+                """))
+    public var data: String?
+
+    @Option(
+        help: "Tokens per window, an added BOS included. Default: 1024, or the model's context.")
+    public var sequenceLength: Int?
+
+    @Option(help: "Run at most this many windows or documents.")
+    public var sequences: Int?
+
+    @Option(
+        help: ArgumentHelp(
+            "Special tokens before each document: auto, always or never.",
+            discussion: """
+                auto: what the tokenizer adds. Token files get a BOS only with always. An added BOS is \
+                run but left out of means.
+                """))
+    public var bos: BOSPolicy = .auto
+
+    public init() {}
+
+    public func validate() throws {
+        if let sequences, sequences < 1 {
+            throw ValidationError("--sequences must be at least 1, not \(sequences)")
+        }
+        if let sequenceLength, sequenceLength < 1 {
+            throw ValidationError("--sequence-length must be at least 1, not \(sequenceLength)")
+        }
+    }
+}
+
+extension BOSPolicy: ExpressibleByArgument {}
+
+/// `--split` and `--iterations`.
+public struct SplitOptions: ParsableArguments {
+    @Option(
+        help: ArgumentHelp(
+            "Run the layers as encoder, think block and decoder.",
+            discussion: "Such as 7-4-5, 7-4*3-5, or a split.json file."))
+    public var split: String?
+
+    @Option(help: "How often the think block runs. 1 is the base model.")
+    public var iterations: Int?
+
+    @Option(help: "Take this alternative of the split file, from 1.")
+    public var alternative: Int?
+
+    @Flag(help: "Take a split file that was made for other weights.")
+    public var allowMismatch = false
+
+    public init() {}
+
+    public func validate() throws {
+        if let iterations, iterations < 1 {
+            throw ValidationError("--iterations must be at least 1, not \(iterations)")
+        }
+        if split == nil, iterations != nil || alternative != nil || allowMismatch {
+            throw ValidationError(
+                "--iterations, --alternative and --allow-mismatch need --split, which says what to "
+                    + "iterate")
+        }
+    }
+
+    /// The plan asked for; the identity plan without `--split`.
+    public func plan(for loaded: LoadedModel) throws -> LayerPlan {
+        let layers = loaded.model.configuration.layerCount
+        guard let argument = split else { return .identity(layers: layers) }
+        let (split, written) = try SplitSource.resolve(
+            argument: argument, alternative: alternative, layers: layers,
+            fingerprint: loaded.checkpoint.fingerprint, allowMismatch: allowMismatch)
+        if let iterations, let written, iterations != written,
+            (try? SplitNotation(argument)) != nil
+        {
+            throw CommandError.flag(
+                name: "--iterations \(iterations)",
+                problem: "--split \(argument) already says \(written); give one of them")
+        }
+        return try .split(
+            encoder: split.encoder, think: split.think, decoder: split.decoder,
+            iterations: iterations ?? written ?? 1, layers: layers)
+    }
+}
+
+/// `--quiet`.
+public struct OutputOptions: ParsableArguments {
+    @Flag(help: "No progress and no notes on standard error.")
+    public var quiet = false
+
+    public init() {}
+}

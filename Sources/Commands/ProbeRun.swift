@@ -1,0 +1,172 @@
+import Analysis
+import CKernels
+import Corpus
+import Crypto
+import Files
+import Foundation
+import Models
+import Records
+import Reporting
+import Selection
+import Tensors
+
+/// The main job from options to files: opens, measures, selects, writes.
+public struct ProbeRun {
+    public var model: ModelOptions
+    public var data: DataOptions
+    public var passes: Set<ProbePass>
+    public var sensitivity: Double
+    public var hashed: Bool
+    public var out: String
+    public var overwrite: Bool
+    public var quiet: Bool
+
+    public init(
+        model: ModelOptions, data: DataOptions, passes: Set<ProbePass>, sensitivity: Double,
+        hashed: Bool, out: String, overwrite: Bool, quiet: Bool
+    ) {
+        self.model = model
+        self.data = data
+        self.passes = passes
+        self.sensitivity = sensitivity
+        self.hashed = hashed
+        self.out = out
+        self.overwrite = overwrite
+        self.quiet = quiet
+    }
+
+    /// Names the default text in records.
+    static let defaultTextName = "(the project's own text)"
+
+    /// Runs it and gives what was written.
+    public func run() throws -> (layers: LayersRecord, split: SplitRecord, run: RunRecord) {
+        let clock = Stopwatch()
+        try RunDirectory.prepare(out, overwrite: overwrite)
+        model.apply(quiet: quiet)
+
+        let loaded = try ModelSource(model.model).open()
+        let opened = clock.seconds
+
+        let documents = try self.documents(loaded)
+        let tokenized = clock.seconds
+
+        let tokens = documents.reduce(0) { $0 + $1.tokens.count }
+        let progress = ProgressReporter(
+            label: "probing", total: tokens, unit: "tokens", quiet: quiet)
+        let result: Probe.Result
+        do {
+            result = try Probe(model: loaded.model, passes: passes).run(documents) {
+                progress.advance(by: $0)
+            }
+        } catch {
+            progress.finish()
+            throw error
+        }
+        progress.finish()
+        let passed = clock.seconds
+
+        let modelRecord = try loaded.record(hashed: hashed)
+        let layers = LayersRecord(
+            model: modelRecord,
+            data: DataRecord(
+                path: data.data ?? Self.defaultTextName, documents: documents.count, tokens: tokens,
+                sequenceLength: sequenceLength(loaded), bos: data.bos.rawValue),
+            precision: ModelOptions.Precision.f32.rawValue, layers: result.layers,
+            boundaries: result.boundaries)
+        let split = try selectSplit(loaded, layers, result)
+        let run = try runRecord(
+            loaded, result, tokens: tokens,
+            timings: RunRecord.Timings(
+                open: opened, tokenize: tokenized - opened, pass: passed - tokenized,
+                total: clock.seconds))
+        try RunDirectory.write(layers: layers, split: split, run: run, to: out)
+        return (layers, split, run)
+    }
+
+    func sequenceLength(_ loaded: LoadedModel) -> Int {
+        data.sequenceLength ?? min(1024, loaded.model.configuration.contextLength)
+    }
+
+    private func documents(_ loaded: LoadedModel) throws -> [Document] {
+        let context = loaded.model.configuration.contextLength
+        let length = sequenceLength(loaded)
+        guard length <= context else {
+            throw CorpusError.invalidWindow(
+                length: length, problem: "the model's context is \(context)")
+        }
+        let reader = CorpusReader(
+            tokenizer: try loaded.tokenizer(),
+            vocabularySize: loaded.model.configuration.vocabularySize, sequenceLength: length,
+            limit: data.sequences, bos: data.bos)
+        if let path = data.data { return try reader.read(path: path) }
+        return try reader.read(text: DefaultText.text, path: Self.defaultTextName)
+    }
+
+    private func selectSplit(
+        _ loaded: LoadedModel, _ layers: LayersRecord, _ result: Probe.Result
+    ) throws -> SplitRecord {
+        let model = loaded.model
+        return try AngularKneedleSelector(sensitivity: sensitivity).select(
+            model: layers.model, distances: layers.layerMeans(.angularDistanceLast),
+            documentDistances: result.documentDistances,
+            cost: { split in
+                (1...5).compactMap { iterations in
+                    let plan = try? LayerPlan.split(
+                        encoder: split.encoder, think: split.think, decoder: split.decoder,
+                        iterations: iterations, layers: split.layers)
+                    return plan.map {
+                        SplitRecord.Cost(
+                            iterations: iterations, flopsPerToken: model.flopsPerToken($0),
+                            kvBytesPerToken: model.keyValueBytesPerToken($0))
+                    }
+                }
+            }, createdBy: Product.createdBy)
+    }
+
+    private func runRecord(
+        _ loaded: LoadedModel, _ result: Probe.Result, tokens: Int, timings: RunRecord.Timings
+    ) throws -> RunRecord {
+        var usage = rusage()
+        getrusage(RUSAGE_SELF, &usage)
+        var hashes = ["model": loaded.checkpoint.fingerprint]
+        hashes["tokenizer"] = try loaded.tokenizerHash()
+        if let path = data.data {
+            hashes["data"] = Hash.sha256(try MappedFile(path: path).bytes)
+        } else {
+            hashes["data"] = Array(DefaultText.text.utf8).withUnsafeBytes(Hash.sha256)
+        }
+        let level = ["scalar", "avx2", "avx512"][Int(etd_cpu_level())]
+        return RunRecord(
+            arguments: CommandLine.arguments,
+            versions: [
+                "etd-analyze": Product.version, "openblas": MatrixProduct.blasVersion,
+                "kernels": level,
+            ],
+            blasCoreType: MatrixProduct.blasCoreType, threads: Parallel.threads, hashes: hashes,
+            tokens: tokens, peakResidentBytes: usage.ru_maxrss * 1024, timings: timings,
+            selfChecks: result.selfChecks,
+            created: Date.now.formatted(.iso8601))
+    }
+}
+
+enum Hash {
+    static func sha256(_ bytes: UnsafeRawBufferPointer) -> String {
+        var hash = SHA256()
+        hash.update(bufferPointer: bytes)
+        return hash.finalize().map { String(format: "%02x", $0) }.joined()
+    }
+}
+
+/// Seconds since it was made.
+struct Stopwatch {
+    private let start = ContinuousClock.now
+
+    var seconds: Double { (ContinuousClock.now - start) / .seconds(1) }
+}
+
+/// The text that is probed without `--data`: the project's own, compiled in.
+public enum DefaultText {
+    public static var text: String {
+        String(decoding: PackageResources.default_text_txt, as: UTF8.self)
+    }
+}

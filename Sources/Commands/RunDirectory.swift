@@ -1,0 +1,70 @@
+import Files
+import Foundation
+import Records
+import Reporting
+
+/// The files of one run and the order they are written in.
+public enum RunDirectory {
+    static let layers = "layers.json"
+    static let table = "layers.csv"
+    static let split = "split.json"
+    static let report = "report.html"
+    /// Written last: a directory that has it holds a whole run.
+    static let run = "run.json"
+
+    /// Makes the directory before the work starts, so that a target that cannot be written is known
+    /// then and not an hour later.
+    /// - Throws: `CommandError.holdsAnotherRun`, `FileError.system`.
+    static func prepare(_ path: String, overwrite: Bool) throws {
+        let manager = FileManager.default
+        var isDirectory: ObjCBool = false
+        if manager.fileExists(atPath: path, isDirectory: &isDirectory) {
+            guard isDirectory.boolValue else { throw CommandError.notADirectory(path: path) }
+            let present = [layers, table, split, report, run].filter {
+                manager.fileExists(atPath: "\(path)/\($0)")
+            }
+            if !present.isEmpty, !overwrite { throw CommandError.holdsAnotherRun(path: path) }
+        }
+        do {
+            try manager.createDirectory(atPath: path, withIntermediateDirectories: true)
+        } catch {
+            throw FileError.system(
+                path: path, operation: "create the directory",
+                reason: (error as NSError).localizedDescription)
+        }
+        guard access(path, W_OK) == 0 else {
+            throw FileError.system(
+                path: path, operation: "write to the directory",
+                reason: String(cString: strerror(errno)))
+        }
+        // From here on the directory does not claim to hold a whole run.
+        if overwrite { unlink("\(path)/\(run)") }
+    }
+
+    static func write(
+        layers: LayersRecord, split: SplitRecord, run: RunRecord, to path: String
+    ) throws {
+        try AtomicFile.write(layers.json, to: "\(path)/\(Self.layers)")
+        try AtomicFile.write(layers.csv, to: "\(path)/\(table)")
+        try AtomicFile.write(split.json, to: "\(path)/\(Self.split)")
+        let page = HTMLReport.page(layers: layers, split: split, run: run)
+        try AtomicFile.write(page, to: "\(path)/\(report)")
+        try AtomicFile.write(run.json, to: "\(path)/\(Self.run)")
+    }
+
+    /// Rebuilds the report of a run from its files.
+    /// - Returns: the report's path.
+    public static func rebuildReport(_ path: String) throws -> String {
+        let manager = FileManager.default
+        for name in [layers, split] where !manager.fileExists(atPath: "\(path)/\(name)") {
+            throw CommandError.notARun(path: path, missing: name)
+        }
+        let runPath = "\(path)/\(run)"
+        let page = HTMLReport.page(
+            layers: try LayersRecord.read(path: "\(path)/\(layers)"),
+            split: try SplitRecord.read(path: "\(path)/\(split)"),
+            run: manager.fileExists(atPath: runPath) ? try RunRecord.read(path: runPath) : nil)
+        try AtomicFile.write(page, to: "\(path)/\(report)")
+        return "\(path)/\(report)"
+    }
+}

@@ -1,0 +1,69 @@
+import Corpus
+import Evaluation
+import Files
+import Models
+import Reporting
+
+/// `etd score` from options to file.
+public struct ScoreRun {
+    var model: ModelOptions
+    var split: SplitOptions
+    var input: String
+    var output: String
+    var bos: BOSPolicy
+    var lastLogits: Bool
+    var quiet: Bool
+
+    public init(
+        model: ModelOptions, split: SplitOptions, input: String, output: String, bos: BOSPolicy,
+        lastLogits: Bool, quiet: Bool
+    ) {
+        self.model = model
+        self.split = split
+        self.input = input
+        self.output = output
+        self.bos = bos
+        self.lastLogits = lastLogits
+        self.quiet = quiet
+    }
+
+    public func run() throws {
+        model.apply(quiet: quiet)
+        let loaded = try ModelSource(model.model).open()
+        let plan = try split.plan(for: loaded)
+        let reader = ScoreRequestReader(tokenizer: try loaded.tokenizer(), bos: bos, path: input)
+        // Every line is read before the first is scored: a mistake on the last line shows at once.
+        var requests: [(line: Int, request: ScoreRequest)] = []
+        let context = loaded.model.configuration.contextLength
+        for (index, line) in try TextLines.read(path: input).enumerated() {
+            let request = try reader.read(line, number: index + 1)
+            guard request.tokens.count <= context else {
+                throw ScoreError.line(
+                    path: input, line: index + 1,
+                    problem: ModelError.tooLong(tokens: request.tokens.count, context: context)
+                        .description)
+            }
+            requests.append((index, request))
+        }
+        guard !requests.isEmpty else { throw CorpusError.empty(path: input) }
+
+        let tokens = requests.reduce(0) { $0 + $1.request.tokens.count }
+        let progress = ProgressReporter(
+            label: "scoring", total: tokens, unit: "tokens", quiet: quiet)
+        let scorer = Scorer(model: loaded.model, plan: plan)
+        var lines: [UInt8] = []
+        do {
+            for (line, request) in requests {
+                let score = try scorer.score(request, lastLogits: lastLogits)
+                lines += score.json(index: line).text(indent: 0).utf8
+                lines.append(0x0A)
+                progress.advance(by: request.tokens.count)
+            }
+        } catch {
+            progress.finish()
+            throw error
+        }
+        progress.finish()
+        try AtomicFile.write(lines, to: output)
+    }
+}

@@ -1,0 +1,134 @@
+import Corpus
+import Files
+import Tokenizers
+
+/// Why a line cannot be scored.
+public enum ScoreError: Error, Equatable, CustomStringConvertible {
+    case line(path: String, line: Int, problem: String)
+
+    public var description: String {
+        switch self {
+        case .line(let path, let line, let problem): "\(path): line \(line): \(problem)"
+        }
+    }
+}
+
+/// Token ids, and from which one on they are scored.
+public struct ScoreRequest: Sendable, Equatable {
+    public var tokens: [Int32]
+    /// Tokens `firstScored...` are scored, each from those before it; at least 1.
+    public var firstScored: Int
+
+    public init(tokens: [Int32], firstScored: Int) {
+        self.tokens = tokens
+        self.firstScored = firstScored
+    }
+}
+
+/// Reads lines of JSON as requests: `{"tokens"}`, `{"text"}`, `{"context", "continuation"}`, or an
+/// OLMES request, which holds the last two under `request`.
+///
+/// The border between context and continuation is lm-evaluation-harness's: trailing white space of the
+/// context moves to the continuation, both are tokenized together, and the continuation is what follows
+/// the first len(tokenize(context)) ids. An empty context is BOS, else EOS.
+public struct ScoreRequestReader: Sendable {
+    let tokenizer: Tokenizer?
+    let bos: BOSPolicy
+    let path: String
+
+    /// - Parameter path: names the file in errors.
+    public init(tokenizer: Tokenizer?, bos: BOSPolicy, path: String) {
+        self.tokenizer = tokenizer
+        self.bos = bos
+        self.path = path
+    }
+
+    /// - Parameter number: the line's number in the file, from 1.
+    public func read(_ line: [UInt8], number: Int) throws(ScoreError) -> ScoreRequest {
+        func wrong(_ problem: String) -> ScoreError {
+            .line(path: path, line: number, problem: problem)
+        }
+        let json: JSON
+        do {
+            json = try JSON.parse(line)
+        } catch {
+            throw wrong("not valid JSON: \(error)")
+        }
+        if let values = json["tokens"]?.arrayValue {
+            var ids: [Int32] = []
+            for value in values {
+                guard let id = value.intValue.flatMap({ Int32(exactly: $0) }) else {
+                    throw wrong("\"tokens\" holds \(value.text(indent: 0)), which is no token id")
+                }
+                ids.append(id)
+            }
+            if bos == .always { ids = try added(wrong) + ids }
+            guard ids.count >= 2 else { throw wrong("\"tokens\" needs two ids or more") }
+            return ScoreRequest(tokens: ids, firstScored: 1)
+        }
+        let request = json["request"] ?? json
+        if let text = json["text"]?.stringValue {
+            let ids = try encode(text, wrong)
+            guard ids.count >= 2 else {
+                throw wrong("\"text\" is \(ids.count) tokens; scoring needs two or more")
+            }
+            return ScoreRequest(tokens: ids, firstScored: 1)
+        }
+        guard let context = request["context"]?.stringValue,
+            let continuation = request["continuation"]?.stringValue
+        else {
+            throw wrong(
+                "expected \"tokens\", \"text\", \"context\" with \"continuation\", or an OLMES request")
+        }
+        return try split(context, continuation, wrong)
+    }
+
+    private func split(
+        _ context: String, _ continuation: String, _ wrong: (String) -> ScoreError
+    ) throws(ScoreError) -> ScoreRequest {
+        guard let tokenizer else { throw wrong(Self.noTokenizer) }
+        // Scalars, not characters: a line feed after a carriage return is white space of its own.
+        let scalars = context.unicodeScalars
+        let kept = scalars.lastIndex { !$0.properties.isWhitespace }.map { scalars.index(after: $0) }
+        let border = kept ?? scalars.startIndex
+        let head = String(scalars[..<border])
+        let tail = String(scalars[border...]) + continuation
+        if head.isEmpty {
+            let ids = tokenizer.encode(tail, addSpecialTokens: false)
+            guard !ids.isEmpty else { throw wrong("the continuation is empty") }
+            guard let start = tokenizer.bosToken ?? tokenizer.eosToken else {
+                throw wrong("an empty context needs a BOS or EOS token, and the tokenizer names none")
+            }
+            if ids[0] == start, ids.count > 1 { return ScoreRequest(tokens: ids, firstScored: 1) }
+            return ScoreRequest(tokens: [start] + ids, firstScored: 1)
+        }
+        let whole = try encode(head + tail, wrong)
+        let first = try encode(head, wrong).count
+        guard first < whole.count else { throw wrong("the continuation is empty") }
+        return ScoreRequest(tokens: whole, firstScored: max(1, first))
+    }
+
+    private static let noTokenizer =
+        "text needs the model's tokenizer.json, which is missing; {\"tokens\"} lines work without it"
+
+    /// The text's ids behind what `--bos` adds, and without what a tokenizer adds behind a text.
+    private func encode(
+        _ text: String, _ wrong: (String) -> ScoreError
+    ) throws(ScoreError) -> [Int32] {
+        guard let tokenizer else { throw wrong(Self.noTokenizer) }
+        let ids = tokenizer.encode(text, addSpecialTokens: false)
+        switch bos {
+        case .never: return ids
+        case .auto: return tokenizer.prefixTokens + ids
+        case .always: return try added(wrong) + ids
+        }
+    }
+
+    private func added(_ wrong: (String) -> ScoreError) throws(ScoreError) -> [Int32] {
+        if let prefix = tokenizer?.prefixTokens, !prefix.isEmpty { return prefix }
+        guard let id = tokenizer?.bosToken else {
+            throw wrong("--bos always, but the model names no BOS token")
+        }
+        return [id]
+    }
+}

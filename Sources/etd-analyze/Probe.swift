@@ -1,0 +1,79 @@
+import Analysis
+import ArgumentParser
+import Commands
+import Reporting
+
+struct Probe: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Measure every layer, propose a split, write a report.",
+        discussion: """
+            One run through the model makes every pass: angular distance between consecutive states \
+            (last token and all tokens), block influence, contribution, and the logit lens at every \
+            boundary. Means have standard errors over documents.
+
+            RUN/layers.json and layers.csv hold the numbers, RUN/split.json the proposed split or why \
+            there is none, RUN/report.html shows it all in a browser, RUN/run.json says how it was made.
+
+            Examples:
+              etd-analyze probe --model smollm2-135m-instruct --out runs/smollm2
+              etd-analyze probe --model ./OLMo-2-0425-1B --data c4.jsonl.gz --sequences 1000 \\
+                --sequence-length 512 --passes angular --out runs/olmo2
+            """)
+
+    @OptionGroup var model: ModelOptions
+    @OptionGroup var data: DataOptions
+    @OptionGroup var output: OutputOptions
+
+    @Option(
+        help: ArgumentHelp(
+            "The run's directory; made if missing.", valueName: "run"))
+    var out: String
+
+    @Option(
+        help: ArgumentHelp(
+            "Only these passes, separated by commas.",
+            discussion: "angular, influence, contribution, lens. The split needs angular.",
+            valueName: "pass,…"),
+        transform: parsePasses)
+    var passes: Set<ProbePass> = Set(ProbePass.allCases)
+
+    @Option(
+        help: "Kneedle's sensitivity S: how far below a maximum the curve must fall.")
+    var sensitivity = 1.0
+
+    @Flag(help: "Also write the SHA-256 of every weight file, which reads them whole.")
+    var hash = false
+
+    @Flag(help: "Replace the run that --out holds.")
+    var overwrite = false
+
+    func validate() throws {
+        guard sensitivity.isFinite, sensitivity >= 0 else {
+            throw ValidationError("--sensitivity must be 0 or more, not \(sensitivity)")
+        }
+    }
+
+    func run() throws {
+        let run = ProbeRun(
+            model: model, data: data, passes: passes, sensitivity: sensitivity, hashed: hash,
+            out: out, overwrite: overwrite, quiet: output.quiet)
+        let (layers, split, _) = try run.run()
+        Terminal.write(
+            TerminalSummary.text(
+                layers: layers, split: split, style: .detect(), width: TerminalStyle.width()))
+        Terminal.write("\nReport: \(out)/report.html\n")
+    }
+}
+
+private func parsePasses(_ text: String) throws -> Set<ProbePass> {
+    var passes: Set<ProbePass> = []
+    for name in text.split(separator: ",", omittingEmptySubsequences: false) {
+        guard let pass = ProbePass(rawValue: String(name)) else {
+            throw ValidationError(
+                "no pass \"\(name)\"; there are "
+                    + ProbePass.allCases.map(\.rawValue).joined(separator: ", "))
+        }
+        passes.insert(pass)
+    }
+    return passes
+}

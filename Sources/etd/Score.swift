@@ -1,0 +1,41 @@
+import ArgumentParser
+import Commands
+import Corpus
+
+struct Score: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Log-likelihoods of token sequences or continuations.",
+        discussion: """
+            Each line of the input is a JSON object: {"tokens":[…]}, {"text":…}, \
+            {"context":…,"continuation":…} or an OLMES request. Each line of the output is \
+            {"index","n_tokens","logprobs","sum_logprob","is_greedy"}: natural logarithms over the \
+            tokens from the second on, or over the continuation's; n_tokens counts them.
+
+            Examples:
+              etd score --model smollm2-135m-instruct --input requests.jsonl --output scores.jsonl
+              etd score --model ./OLMo-2-0425-1B --split 7-4-5 --iterations 3 --input r.jsonl --output s.jsonl
+            """)
+
+    @OptionGroup var model: ModelOptions
+    @OptionGroup var split: SplitOptions
+    @OptionGroup var output: OutputOptions
+
+    @Option(help: "The requests, a .jsonl or .jsonl.gz file.")
+    var input: String
+
+    @Option(name: .customLong("output"), help: "Where the scores go; written when all are done.")
+    var scores: String
+
+    @Option(help: "Special tokens before each text: auto (what the tokenizer adds), always, never.")
+    var bos: BOSPolicy = .auto
+
+    @Flag(help: "Add last_logits, the logits after the last token, to each line.")
+    var lastLogits = false
+
+    func run() throws {
+        try ScoreRun(
+            model: model, split: split, input: input, output: scores, bos: bos,
+            lastLogits: lastLogits, quiet: output.quiet
+        ).run()
+    }
+}

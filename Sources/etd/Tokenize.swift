@@ -1,0 +1,47 @@
+import ArgumentParser
+import Commands
+import Corpus
+
+struct Tokenize: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Turn lines of text into token ids, or back.",
+        discussion: """
+            Reads standard input line by line and writes a JSON array of ids for each. Of a model \
+            directory it needs only tokenizer.json.
+
+            Examples:
+              echo 'Hello there' | etd tokenize --model smollm2-135m-instruct
+              echo '[19556, 665]' | etd tokenize --model smollm2-135m-instruct --decode
+            """)
+
+    @Option(help: "A Hugging Face directory, a .gguf file, or the short name of a fetched model.")
+    var model: String
+
+    @Flag(help: "Ids in (a JSON array per line), text out. Special tokens are kept.")
+    var decode = false
+
+    @Flag(help: "Leave special tokens out of decoded text.")
+    var skipSpecial = false
+
+    @Flag(help: "Text is one JSON string per line, so that it can hold line breaks.")
+    var jsonLines = false
+
+    @Option(help: "Special tokens around the text: auto (what the tokenizer adds), always (BOS), never.")
+    var bos: BOSPolicy = .auto
+
+    func validate() throws {
+        if skipSpecial, !decode { throw ValidationError("--skip-special goes with --decode") }
+    }
+
+    func run() throws {
+        let tokenizer = try ModelSource(model).tokenizer()
+        let lines = TokenLines(tokenizer: tokenizer, jsonLines: jsonLines)
+        for (index, line) in Terminal.inputLines().enumerated() {
+            let text =
+                try decode
+                ? lines.decode(line, number: index + 1, skipSpecial: skipSpecial)
+                : lines.encode(line, number: index + 1, bos: bos)
+            Terminal.write(text + "\n")
+        }
+    }
+}
