@@ -1,0 +1,173 @@
+/// A token that is recognised in the text as it stands, before the text is split into words.
+struct AddedToken: Sendable {
+    var content: [UInt8]
+    var id: Int32
+    /// Left out by `decode(skipSpecialTokens: true)`.
+    var isSpecial: Bool
+    /// Looked for in the normalized text.
+    var isNormalized = false
+    /// Takes the white space before it, and behind it, with it.
+    var stripsLeft = false
+    var stripsRight = false
+    /// Not recognised within a word.
+    var isSingleWord = false
+}
+
+/// Finds added tokens: at every place the longest, from left to right, without overlap.
+struct AddedTokenMatcher: Sendable {
+    private let tokens: [AddedToken]
+    /// A trie over bytes: (node, byte) → next node; node 0 is the root.
+    private var edges: PairTable
+    /// The index of the token that ends in each node, or -1.
+    private var ends: [Int32] = [-1]
+    /// Whether any token begins with this byte: most places are left with one look.
+    private var isFirst = [Bool](repeating: false, count: 256)
+
+    /// - Parameter patterns: What to look for in place of each token's content.
+    init(_ tokens: [AddedToken], patterns: [[UInt8]]) {
+        self.tokens = tokens
+        edges = PairTable(minimumCapacity: patterns.reduce(0) { $0 + $1.count })
+        for (index, pattern) in patterns.enumerated() where !pattern.isEmpty {
+            isFirst[Int(pattern[0])] = true
+            var node: Int32 = 0
+            for byte in pattern {
+                if let next = edges[node, Int32(byte)] {
+                    node = next.second
+                } else {
+                    let next = Int32(ends.count)
+                    ends.append(-1)
+                    edges[node, Int32(byte)] = PairTable.Value(first: 0, second: next)
+                    node = next
+                }
+            }
+            if ends[Int(node)] < 0 { ends[Int(node)] = Int32(index) }
+        }
+    }
+
+    private func longestMatch(_ text: [UInt8], at start: Int) -> (token: AddedToken, end: Int)? {
+        var node: Int32 = 0
+        var found: (Int32, Int)?
+        var position = start
+        while position < text.count, let next = edges[node, Int32(text[position])] {
+            node = next.second
+            position += 1
+            if ends[Int(node)] >= 0 { found = (ends[Int(node)], position) }
+        }
+        return found.map { (tokens[Int($0.0)], $0.1) }
+    }
+
+    /// Cuts `text` into added tokens and what lies between them (id nil), in order.
+    func split(_ text: [UInt8]) -> [(range: Range<Int>, id: Int32?)] {
+        var result: [(range: Range<Int>, id: Int32?)] = []
+        var done = 0
+        var position = 0
+        while position < text.count {
+            guard isFirst[Int(text[position])],
+                let (token, matchEnd) = longestMatch(text, at: position)
+            else {
+                position += 1
+                continue
+            }
+            var (start, end) = (position, matchEnd)
+            position = matchEnd
+            if token.isSingleWord {
+                let joinsLeft = start > 0 && UTF8Scan.scalar(text, before: start).value.isWord
+                let joinsRight = end < text.count && UTF8Scan.scalar(text, end).value.isWord
+                if joinsLeft || joinsRight { continue }
+            }
+            if token.stripsLeft {
+                while start > done {
+                    let (scalar, scalarStart) = UTF8Scan.scalar(text, before: start)
+                    guard scalar.isSpace else { break }
+                    start = scalarStart
+                }
+                start = max(start, done)
+            }
+            if token.stripsRight {
+                while end < text.count {
+                    let (scalar, next) = UTF8Scan.scalar(text, end)
+                    guard scalar.isSpace else { break }
+                    end = next
+                }
+            }
+            if done < start { result.append((done..<start, nil)) }
+            result.append((start..<end, token.id))
+            done = end
+        }
+        if done < text.count { result.append((done..<text.count, nil)) }
+        return result
+    }
+}
+
+/// All added tokens of a tokenizer.
+struct AddedVocabulary: Sendable {
+    private var byContent: Vocabulary
+    private let byID: [Int32: AddedToken]
+    /// The contents of special tokens: an id is special if its text is.
+    private var special = ByteTable()
+    private let literal: AddedTokenMatcher
+    private let normalized: AddedTokenMatcher
+
+    init(_ tokens: [AddedToken], normalizer: Normalizer?) {
+        byContent = Vocabulary(minimumCapacity: tokens.count)
+        var byID: [Int32: AddedToken] = [:]
+        for token in tokens {
+            _ = byContent.insert(token.content, id: token.id)
+            byID[token.id] = token
+            if token.isSpecial { special.insert(token.content) }
+        }
+        self.byID = byID
+        // The flags that count are those of the last token with the same id.
+        let effective = tokens.map { token in
+            var effective = byID[token.id] ?? token
+            effective.content = token.content
+            effective.isNormalized = token.isNormalized
+            return effective
+        }
+        let plain = effective.filter { !$0.isNormalized }
+        literal = AddedTokenMatcher(plain, patterns: plain.map(\.content))
+        let rewritten = effective.filter(\.isNormalized)
+        normalized = AddedTokenMatcher(
+            rewritten,
+            patterns: rewritten.map { token in
+                var startsAtOrigin = true
+                return normalizer?.apply(token.content, startsAtOrigin: &startsAtOrigin)
+                    ?? token.content
+            })
+    }
+
+    var highestID: Int32? { byID.keys.max() }
+
+    func id(of token: some Collection<UInt8>) -> Int32? { byContent.id(of: token) }
+    func token(_ id: Int32) -> [UInt8]? { byID[id]?.content }
+    func isSpecial(_ content: [UInt8]) -> Bool { special.find(content) != nil }
+
+    enum Segment {
+        case token(Int32)
+        case text(Pieces)
+    }
+
+    /// Takes the added tokens out of `text` and normalizes the rest.
+    func extract(from text: [UInt8], normalizer: Normalizer?) -> [Segment] {
+        var segments: [Segment] = []
+        for (range, id) in literal.split(text) {
+            if let id {
+                segments.append(.token(id))
+                continue
+            }
+            var startsAtOrigin = range.lowerBound == 0
+            let whole = range.count == text.count ? text : Array(text[range])
+            let rest = normalizer?.apply(whole, startsAtOrigin: &startsAtOrigin) ?? whole
+            for (range, id) in normalized.split(rest) {
+                if let id {
+                    segments.append(.token(id))
+                } else {
+                    let part = range.count == rest.count ? rest : Array(rest[range])
+                    let isFirst = startsAtOrigin && range.lowerBound == 0
+                    segments.append(.text(Pieces(part, startsAtOrigin: isFirst)))
+                }
+            }
+        }
+        return segments
+    }
+}

@@ -1,0 +1,55 @@
+/// What a `Split` or `Replace` looks for.
+enum TextPattern: Sendable {
+    /// Not empty.
+    case literal([UInt8])
+    case regex(TextRegex)
+
+    /// The matches within each of `ranges` of `text`, from left to right, disjoint.
+    func forEachMatch(
+        in text: [UInt8], ranges: [Range<Int>], _ body: (_ index: Int, _ match: Range<Int>) -> Void
+    ) {
+        switch self {
+        case .regex(let regex):
+            regex.forEachMatch(in: text, ranges: ranges, body)
+        case .literal(let literal):
+            for (index, range) in ranges.enumerated() {
+                var position = range.lowerBound
+                while position + literal.count <= range.upperBound {
+                    if text[position] == literal[0],
+                        text[position..<(position + literal.count)].elementsEqual(literal)
+                    {
+                        body(index, position..<(position + literal.count))
+                        position += literal.count
+                    } else {
+                        position += 1
+                    }
+                }
+            }
+        }
+    }
+
+    /// `text` with every match replaced.
+    /// - Parameter removedPrefix: Set if the text that now comes first did not begin at the first
+    ///   character of the old text.
+    func replacing(
+        in text: [UInt8], with replacement: [UInt8], removedPrefix: inout Bool
+    ) -> [UInt8] {
+        var result: [UInt8] = []
+        result.reserveCapacity(text.count)
+        var end = 0
+        forEachMatch(in: text, ranges: [0..<text.count]) { _, match in
+            result += text[end..<match.lowerBound]
+            // `tokenizers` aligns a replacement with the last character it replaces.
+            if match.lowerBound == 0, match.upperBound > 0,
+                replacement.isEmpty || match.upperBound > UTF8Scan.length(of: text[0])
+            {
+                removedPrefix = true
+            }
+            result += replacement
+            end = match.upperBound
+        }
+        if end == 0, result.isEmpty { return text }
+        result += text[end...]
+        return result
+    }
+}
