@@ -1,6 +1,7 @@
 import Files
 import Foundation
 import Records
+import Reporting
 
 /// Records written by hand, shaped like those of real runs. No golden of a measurement: the numbers
 /// only have to be plausible, and different enough that a mix-up shows.
@@ -104,7 +105,8 @@ enum Fixtures {
                     ])
             }
             result += windows.sorted {
-                ($0.scores["mean_angular_distance"] ?? 0) < ($1.scores["mean_angular_distance"] ?? 0)
+                ($0.scores["mean_angular_distance"] ?? 0)
+                    < ($1.scores["mean_angular_distance"] ?? 0)
             }.prefix(5)
         }
         return result
@@ -160,4 +162,34 @@ enum Fixtures {
             .init(name: "lens at L equals the logits", value: 3.4e-6, limit: 1e-4),
             .init(name: "contributions add up to h_L", value: 7.7e-7, limit: 1e-4),
         ], created: "2026-11-23T21:04:11Z")
+}
+
+extension Fixtures {
+    /// Four tokens, five boundaries; later boundaries are surer.
+    static let lens: LensTable = {
+        let prompt = [(504, "The"), (3575, " capital"), (282, " of"), (4649, " France")]
+            .map { LensTable.Token(id: $0.0, text: $0.1) }
+        let guesses = [" the", " Paris", "\n", "日本", " is"]
+        return LensTable(
+            model: "models/smollm2-135m-instruct.gguf", prompt: prompt,
+            rows: (0...4).map { boundary in
+                LensTable.Row(
+                    boundary: boundary,
+                    cells: prompt.indices.map { column in
+                        let sure = 0.05 + 0.2 * Double(boundary) + 0.03 * Double(column)
+                        let top = (0..<5).map { place in
+                            LensTable.Candidate(
+                                token: .init(
+                                    id: 100 + place,
+                                    text: guesses[(place + boundary + column) % guesses.count]),
+                                probability: sure * pow(0.4, Double(place)))
+                        }
+                        return LensTable.Cell(
+                            top: top, entropy: 9 - 2 * Double(boundary),
+                            klToFinal: 8 - 2 * Double(boundary),
+                            finalRank: boundary == 4 ? 1 : 1200 - 300 * boundary,
+                            finalProbability: sure / 2)
+                    })
+            })
+    }()
 }

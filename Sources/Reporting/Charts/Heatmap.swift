@@ -8,6 +8,14 @@ package struct Heatmap: Sendable {
         package var tooltip: String
         /// Outlined: the cell the text speaks of.
         package var marked: Bool
+
+        package init(column: Int, row: Int, value: Double, tooltip: String, marked: Bool) {
+            self.column = column
+            self.row = row
+            self.value = value
+            self.tooltip = tooltip
+            self.marked = marked
+        }
     }
 
     package var frame: ChartFrame

@@ -100,10 +100,11 @@ package enum NumberText {
         return String(format: "%d h %02d min", whole / 3600, whole / 60 % 60)
     }
 
+    /// With a no-break space before the sign.
     package static func percent(_ share: Double?) -> String {
         guard let share, share.isFinite else { return missing }
         let value = share * 100
         return String(format: value == 0 || value == 100 || value >= 10 ? "%.0f" : "%.1f", value)
-            + " %"
+            + "\u{A0}%"
     }
 }

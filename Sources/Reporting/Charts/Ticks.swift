@@ -24,7 +24,8 @@ package struct Ticks: Sendable, Equatable {
         // A hair of tolerance, so that 0.30000000000000004 does not cost one more interval.
         let first = floor(low / step + 1e-6)
         let last = ceil(high / step - 1e-6)
-        return Ticks(values: stride(from: first, through: last, by: 1).map { $0 * step }, step: step)
+        return Ticks(
+            values: stride(from: first, through: last, by: 1).map { $0 * step }, step: step)
     }
 
     /// Whole numbers inside [low, high], for layer and boundary indices.

@@ -166,7 +166,8 @@ enum Prose {
 
     static func confidence(_ value: Double?) -> String {
         guard let value else { return "Its stability was not estimated." }
-        return "\(NumberText.percent(value)) of bootstrap resamples over documents give the same split."
+        return
+            "\(NumberText.percent(value)) of bootstrap resamples over documents give the same split."
     }
 
     /// A reason as a sentence: capital first, full stop last.

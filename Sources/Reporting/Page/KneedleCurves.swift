@@ -63,7 +63,9 @@ struct KneedleCurves {
             chart.references.append(.x(place, label: "Knee at \(knee)"))
         }
         let caption =
-            knee.map { "The knee at \($0) gives \(part == "encoder" ? "an" : "a") \(part) of \($0)." }
+            knee.map {
+                "The knee at \($0) gives \(part == "encoder" ? "an" : "a") \(part) of \($0)."
+            }
             ?? "No knee: the \(part) would be empty."
         return Picture(title: title, caption: caption, picture: chart.svg())
     }

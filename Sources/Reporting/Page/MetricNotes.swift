@@ -21,7 +21,8 @@ struct Citation {
     static let csordas = arxiv("Csordás et al. (2025)", "2505.13898")
     static let lens = Citation(
         text: "nostalgebraist, interpreting GPT: the logit lens (2020)",
-        address: "https://www.lesswrong.com/posts/AcKRB8wDpdaN6v6ru/interpreting-gpt-the-logit-lens")
+        address: "https://www.lesswrong.com/posts/AcKRB8wDpdaN6v6ru/interpreting-gpt-the-logit-lens"
+    )
     static let tunedLens = arxiv("Belrose et al., tuned lens (2023)", "2303.08112")
     static let kneedle = Citation(
         text: "Satopää et al., Finding a “Kneedle” in a Haystack, ICDCSW 2011",
@@ -39,7 +40,8 @@ extension Metric {
         switch name {
         case "angular_distance_last":
             MetricNote(
-                formula: "d(l) = arccos( hₗ·hₗ₊₁ / (‖hₗ‖ ‖hₗ₊₁‖) ) / π, last token of each document",
+                formula:
+                    "d(l) = arccos( hₗ·hₗ₊₁ / (‖hₗ‖ ‖hₗ₊₁‖) ) / π, last token of each document",
                 source: .etd)
         case "angular_distance":
             MetricNote(

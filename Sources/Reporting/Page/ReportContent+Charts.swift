@@ -28,7 +28,8 @@ extension ReportContent {
         guard let low = present.min(by: { ($0.y ?? 0) < ($1.y ?? 0) }),
             let high = present.max(by: { ($0.y ?? 0) < ($1.y ?? 0) })
         else { return "" }
-        return "\(name): lowest \(NumberText.significant(low.y)) at \(place) \(Int(low.x)), highest "
+        return
+            "\(name): lowest \(NumberText.significant(low.y)) at \(place) \(Int(low.x)), highest "
             + "\(NumberText.significant(high.y)) at \(place) \(Int(high.x))."
     }
 
@@ -37,7 +38,8 @@ extension ReportContent {
         let measured = metrics.enumerated().compactMap { position, metric in
             layerPoints(metric).map {
                 LineChart.Series(
-                    name: position == 0 ? "Last token" : "All tokens", tone: position + 1, points: $0)
+                    name: position == 0 ? "Last token" : "All tokens", tone: position + 1,
+                    points: $0)
             }
         }
         var body: Markup = ""
@@ -51,7 +53,8 @@ extension ReportContent {
                     var chart = LineChart(
                         frame: ChartFrame(
                             id: "distance-\(name)", title: "Angular distance by layer",
-                            summary: summary, xLabel: "Layer", yLabel: "Angular distance (1 = opposite)",
+                            summary: summary, xLabel: "Layer",
+                            yLabel: "Angular distance (1 = opposite)",
                             width: width, height: height, zones: zones(.layers)),
                         series: measured, xName: "Layer")
                     chart.padding = 0.5
@@ -59,12 +62,15 @@ extension ReportContent {
                 }
             let shading =
                 split.split == nil
-                ? (shownSplit == nil ? "" : " Shaded: the leading alternative, which is no proposal.")
+                ? (shownSplit == nil
+                    ? "" : " Shaded: the leading alternative, which is no proposal.")
                 : " Shaded: the parts of the proposed split."
             body += figure(
                 "How far each layer turns the residual stream",
-                caption: "Mean and ± 1 standard error over documents. A plateau of small turns between "
-                    + "two steep ends is where ETD looks for the think block.\(shading)", "\(pictures)")
+                caption:
+                    "Mean and ± 1 standard error over documents. A plateau of small turns between "
+                    + "two steep ends is where ETD looks for the think block.\(shading)",
+                "\(pictures)")
         }
         body += "\(missing(metrics, where: measuredLayerMetrics))"
         return ReportSection(
@@ -156,7 +162,8 @@ extension ReportContent {
             chart(
                 "kl", "Divergence from the output",
                 [(.klToFinal, "KL(lens‖output)"), (.klFromFinal, "KL(output‖lens)")],
-                yLabel: "nats", caption: "Distance to what the model finally says, in both directions."),
+                yLabel: "nats",
+                caption: "Distance to what the model finally says, in both directions."),
             chart(
                 "agreement", "Agreement with the output",
                 [(.top1Agreement, "Top-1"), (.top5Agreement, "Top-5")], yLabel: "share",
@@ -237,7 +244,8 @@ extension ReportContent {
             picture = figure(
                 "Candidate think blocks",
                 caption: "Paler windows turn the state less. Outlined: "
-                    + (split.split == nil ? "the leading alternative." : "the proposed split, if listed."),
+                    + (split.split == nil
+                        ? "the leading alternative." : "the proposed split, if listed."),
                 map.svg())
         }
         let opened: Markup = ranking.items.count <= 12 ? " open=\"open\"" : ""

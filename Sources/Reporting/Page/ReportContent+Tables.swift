@@ -76,7 +76,8 @@ extension ReportContent {
             }
             return "<tr><th scope=\"row\">\(layer.index)</th>\(cells)</tr>\n"
         }
-        return numberTable(title: "Scores by layer", first: "Layer", head: "\(head)", body: "\(body)")
+        return numberTable(
+            title: "Scores by layer", first: "Layer", head: "\(head)", body: "\(body)")
     }
 
     var glossary: ReportSection {
@@ -203,8 +204,9 @@ enum ShellWords {
 
     private static func quoted(_ word: String) -> String {
         let isPlain = word.unicodeScalars.allSatisfy {
-            $0.isASCII && ($0.properties.isAlphabetic || ("0"..."9").contains($0)
-                || "-_./:=,@%+".unicodeScalars.contains($0))
+            $0.isASCII
+                && ($0.properties.isAlphabetic || ("0"..."9").contains($0)
+                    || "-_./:=,@%+".unicodeScalars.contains($0))
         }
         return isPlain && !word.isEmpty ? word : "'" + word.replacing("'", with: "'\\''") + "'"
     }

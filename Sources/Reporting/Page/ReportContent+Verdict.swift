@@ -166,7 +166,9 @@ struct AlternativeRanking {
     var items: [Item]
 
     init(_ alternatives: [SplitRecord.Alternative]) {
-        items = alternatives.enumerated().map { Item(number: $0.offset + 1, alternative: $0.element) }
+        items = alternatives.enumerated().map {
+            Item(number: $0.offset + 1, alternative: $0.element)
+        }
     }
 
     /// The first of each length: the file ranks within a length, best first.

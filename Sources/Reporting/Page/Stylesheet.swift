@@ -71,7 +71,7 @@ enum Stylesheet {
         figure{margin:0;break-inside:avoid;min-width:0}
         figcaption p{margin:0 0 6px}
         section figcaption h3{margin-top:6px}
-        .chart{display:block;width:100%;height:auto;max-width:960px}
+        .chart{display:block;width:100%;height:auto}
         .narrow{display:none}
         .chart text{font-size:12px;fill:var(--soft);font-family:inherit}
         .chart .legend,.chart .reference{fill:var(--ink)}

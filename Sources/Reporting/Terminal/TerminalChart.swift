@@ -60,6 +60,9 @@ package struct TerminalChart: Sendable {
             }
             lines.append(line)
         }
+        if !style.color {
+            lines = lines.map { String($0.reversed().drop { $0 == " " }.reversed()) }
+        }
         let indent = String(repeating: " ", count: gutter)
         lines.append(indent + axis(bars: bars.count, barWidth: barWidth, perBar: perBar))
         if !zones.isEmpty {
@@ -95,6 +98,9 @@ package struct TerminalChart: Sendable {
             let text: String
             if length < 3 {
                 text = String(repeating: "─", count: length)
+            } else if zones.count == 1, TerminalText.width(zone.name) > length - 2 {
+                // Alone, a name too long for its stretch may stand beside it.
+                text = "╰" + String(repeating: "─", count: length - 2) + "╯ " + zone.name
             } else {
                 let name = TerminalText.truncated(zone.name, to: length - 2)
                 let rest = length - 2 - TerminalText.width(name)

@@ -53,7 +53,8 @@ public enum TerminalSummary {
             zones = [(leading.thinkRange, "alternative", .yellow)]
         }
         let chart = TerminalChart(values: layers.layerMeans(metric), zones: zones)
-        return style.bold("\(metric.title), by layer") + "\n" + chart.text(style: style, width: width)
+        return style.bold("\(metric.title), by layer") + "\n"
+            + chart.text(style: style, width: width)
     }
 
     /// The best window of each length, five at most.
