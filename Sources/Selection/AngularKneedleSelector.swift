@@ -60,7 +60,7 @@ public struct AngularKneedleSelector: Sendable, Equatable {
             fingerprint: model.fingerprint, method: Self.method, split: split,
             confidence: split.flatMap { distribution?.share(of: $0) },
             abstention: split == nil ? Self.reason(problems, proposal, windows) : nil,
-            alternatives: windows.windows.map(\.alternative).filter { $0.split != split },
+            alternatives: windows.ranked.map(\.alternative).filter { $0.split != split },
             evidence: [
                 "kneedle": SplitRecord.Evidence(
                     proposal: proposal.split, values: evidence(proposal, distribution)),

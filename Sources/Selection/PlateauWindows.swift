@@ -63,6 +63,14 @@ public struct PlateauWindows: Sendable, Equatable {
         return best
     }
 
+    /// The order of a split file's alternatives: the leading window, so that it is number 1 wherever
+    /// they are counted, then the others as in `windows`. Being the best of its length, it stays in
+    /// front of the others of that length.
+    public var ranked: [Window] {
+        guard let leading else { return windows }
+        return [leading] + windows.filter { $0 != leading }
+    }
+
     /// Mean and spread of the candidate layers.
     private struct Spread {
         let count: Int

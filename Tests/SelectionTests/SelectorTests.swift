@@ -32,7 +32,18 @@ import Testing
         #expect(record.cost.isEmpty)
         #expect(record.evidence["kneedle"]?.proposal?.notation == proposal)
         #expect(record.evidence["plateau"]?.proposal?.notation == leading)
-        #expect(record.alternatives.contains { $0.split.notation == leading })
+        // Number 1 leads; without it the lengths ascend, and means within each length.
+        #expect(record.alternatives.first?.split.notation == leading)
+        let others = record.alternatives.dropFirst().map {
+            ($0.split.think, $0.scores["mean_angular_distance"] ?? .nan)
+        }
+        #expect(zip(others, others.dropFirst()).allSatisfy { $0 <= $1 })
+        let first = try #require(record.alternatives.first)
+        for other in record.alternatives where other.split.think == first.split.think {
+            #expect(
+                try #require(first.scores["mean_angular_distance"])
+                    <= #require(other.scores["mean_angular_distance"]))
+        }
         let reason = try #require(record.abstention)
         for part in conditions + [proposal, leading, "more than half", "scans", "--split"] {
             #expect(reason.contains(part), "\(reason) should name \(part)")
