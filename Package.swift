@@ -54,6 +54,7 @@ let package = Package(
             dependencies: [
                 "Files", "Checkpoints", "Tokenizers", "Corpus", "Models", "Records", "Analysis", "Selection",
                 "Reporting", "Evaluation", "Tensors", "CKernels",
+                .product(name: "OrderedCollections", package: "swift-collections"),
                 .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],

@@ -91,7 +91,7 @@ public struct LoadedModel {
                 hash.update(data: [0])
             }
         } else if let file = checkpoint.file(named: "tokenizer.json") {
-            hash.update(bufferPointer: try MappedFile(path: file).bytes)
+            hash.update(data: try MappedFile.contents(path: file))
         } else {
             return ""
         }
@@ -137,7 +137,7 @@ enum TokenizerFiles {
     static func gguf(_ checkpoint: Checkpoint) throws -> Tokenizer? {
         let metadata = checkpoint.metadata
         guard let model = metadata.string("tokenizer.ggml.model"), model != "no_vocab",
-            let tokens = metadata.byteStrings("tokenizer.ggml.tokens")
+            let tokens = metadata.strings("tokenizer.ggml.tokens")
         else { return nil }
         func id(_ name: String) -> Int32? {
             metadata.int("tokenizer.ggml.\(name)_token_id").flatMap { Int32(exactly: $0) }
@@ -146,7 +146,7 @@ enum TokenizerFiles {
             model: model, pre: metadata.string("tokenizer.ggml.pre"), tokens: tokens,
             scores: metadata.floats("tokenizer.ggml.scores"),
             types: metadata.ints("tokenizer.ggml.token_type")?.map { Int32(clamping: $0) },
-            merges: metadata.byteStrings("tokenizer.ggml.merges"), bos: id("bos"), eos: id("eos"),
+            merges: metadata.strings("tokenizer.ggml.merges"), bos: id("bos"), eos: id("eos"),
             unknown: id("unknown"), padding: id("padding"),
             addBOS: metadata.bool("tokenizer.ggml.add_bos_token"),
             addEOS: metadata.bool("tokenizer.ggml.add_eos_token"),

@@ -127,13 +127,13 @@ public struct ProbeRun {
         _ loaded: LoadedModel, _ result: Probe.Result, tokens: Int, timings: RunRecord.Timings
     ) throws -> RunRecord {
         var usage = rusage()
-        getrusage(RUSAGE_SELF, &usage)
+        getrusage(__rusage_who_t(RUSAGE_SELF.rawValue), &usage)
         var hashes = ["model": loaded.checkpoint.fingerprint]
         hashes["tokenizer"] = try loaded.tokenizerHash()
         if let path = data.data {
-            hashes["data"] = Hash.sha256(try MappedFile(path: path).bytes)
+            hashes["data"] = Hash.sha256(try MappedFile.contents(path: path))
         } else {
-            hashes["data"] = Array(DefaultText.text.utf8).withUnsafeBytes(Hash.sha256)
+            hashes["data"] = Hash.sha256(Array(DefaultText.text.utf8))
         }
         let level = ["scalar", "avx2", "avx512"][Int(etd_cpu_level())]
         return RunRecord(
@@ -150,10 +150,8 @@ public struct ProbeRun {
 }
 
 enum Hash {
-    static func sha256(_ bytes: UnsafeRawBufferPointer) -> String {
-        var hash = SHA256()
-        hash.update(bufferPointer: bytes)
-        return hash.finalize().map { String(format: "%02x", $0) }.joined()
+    static func sha256(_ bytes: [UInt8]) -> String {
+        SHA256.hash(data: bytes).map { String(format: "%02x", $0) }.joined()
     }
 }
 

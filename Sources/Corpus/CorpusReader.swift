@@ -177,7 +177,7 @@ public struct CorpusReader: Sendable {
 
     static func bytes(_ path: String) throws(CorpusError) -> [UInt8] {
         do {
-            return Array(try MappedFile(path: path).bytes)
+            return try MappedFile.contents(path: path)
         } catch {
             throw .file(error)
         }

@@ -114,6 +114,6 @@ extension Scorer.Score {
         if let lastLogits {
             members.append(("last_logits", .array(lastLogits.map { .number(Double($0)) })))
         }
-        return JSON(members: members)
+        return .object(.init(uniqueKeysWithValues: members))
     }
 }

@@ -6,10 +6,10 @@ struct Report: ParsableCommand {
         abstract: "Rebuild the report of a run from its files.",
         discussion: "Example: etd-analyze report runs/smollm2")
 
-    @Argument(help: "The run's directory.")
-    var run: String
+    @Argument(help: ArgumentHelp("The run's directory.", valueName: "run"))
+    var directory: String
 
     func run() throws {
-        Terminal.write(try RunDirectory.rebuildReport(run) + "\n")
+        Terminal.write(try RunDirectory.rebuildReport(directory) + "\n")
     }
 }

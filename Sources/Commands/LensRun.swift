@@ -1,0 +1,73 @@
+import Analysis
+import Files
+import Foundation
+import Models
+import Reporting
+import Tokenizers
+
+/// `etd-analyze lens`: the logit lens of one prompt.
+public struct LensRun {
+    var model: ModelOptions
+    var split: SplitOptions
+    var prompt: String
+    var candidates: Int
+    var quiet: Bool
+
+    public init(
+        model: ModelOptions, split: SplitOptions, prompt: String, candidates: Int, quiet: Bool
+    ) {
+        self.model = model
+        self.split = split
+        self.prompt = prompt
+        self.candidates = candidates
+        self.quiet = quiet
+    }
+
+    public func table() throws -> LensTable {
+        model.apply(quiet: quiet)
+        let loaded = try ModelSource(model.model).open()
+        let plan = try split.plan(for: loaded)
+        guard let tokenizer = try loaded.tokenizer() else {
+            throw CommandError.noTokenizer(path: loaded.checkpoint.path)
+        }
+        let ids = tokenizer.prefixTokens + tokenizer.encode(prompt, addSpecialTokens: false)
+        guard !ids.isEmpty else {
+            throw CommandError.flag(name: "--prompt", problem: "holds no token; give some text")
+        }
+        var readings: [[LogitLens.Reading]] = []
+        let tap = LensTap(model: loaded.model, boundaries: plan.steps.count + 1) { _, reading in
+            readings.append(reading)
+        }
+        let session = try Session(model: loaded.model, plan: plan, capacity: ids.count)
+        tap.begin(ids)
+        try session.run(ids, taps: [tap])
+
+        func token(_ id: Int32) -> LensTable.Token {
+            LensTable.Token(
+                id: Int(id), text: tokenizer.decode([id], skipSpecialTokens: false))
+        }
+        return LensTable(
+            model: loaded.checkpoint.path, prompt: ids.map(token),
+            rows: (0...plan.steps.count).map { boundary in
+                LensTable.Row(
+                    boundary: boundary,
+                    cells: readings.map { reading in
+                        cell(reading[boundary], final: reading[reading.count - 1], token)
+                    })
+            })
+    }
+
+    private func cell(
+        _ reading: LogitLens.Reading, final: LogitLens.Reading,
+        _ token: (Int32) -> LensTable.Token
+    ) -> LensTable.Cell {
+        let place = final.topIDs.first.flatMap { reading.topIDs.firstIndex(of: $0) }
+        return LensTable.Cell(
+            top: zip(reading.topIDs, reading.topLogProbabilities).prefix(candidates).map {
+                LensTable.Candidate(token: token($0), probability: exp($1))
+            },
+            entropy: reading.entropy, klToFinal: reading.klToFinal,
+            finalRank: place.map { $0 + 1 },
+            finalProbability: place.map { exp(reading.topLogProbabilities[$0]) })
+    }
+}

@@ -1,0 +1,54 @@
+import ArgumentParser
+import Commands
+import Files
+import Reporting
+
+struct Lens: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "What each layer would predict after each token of a prompt.",
+        discussion: """
+            The logit lens: the final norm and the unembedding applied to the state at every boundary. \
+            Boundary 0 is the embedding, the last one the model's own output. With --split and \
+            --iterations the boundaries are those of the executed layers.
+
+            Examples:
+              etd-analyze lens --model smollm2-135m-instruct --prompt 'The capital of France is'
+              etd-analyze lens --model gemma-3-270m --prompt '2 + 2 =' --html lens.html
+            """)
+
+    @OptionGroup var model: ModelOptions
+    @OptionGroup var split: SplitOptions
+    @OptionGroup var output: OutputOptions
+
+    @Option(help: "The text to read.")
+    var prompt: String
+
+    @Option(help: "Candidates per cell, 1 to 5.")
+    var topK = 5
+
+    @Option(help: "Also write a page for the browser here.")
+    var html: String?
+
+    @Flag(help: "Write JSON instead of a table.")
+    var json = false
+
+    func validate() throws {
+        guard (1...5).contains(topK) else {
+            throw ValidationError("--top-k must be from 1 to 5, not \(topK)")
+        }
+    }
+
+    func run() throws {
+        let table = try LensRun(
+            model: model, split: split, prompt: prompt, candidates: topK, quiet: output.quiet
+        ).table()
+        if let html { try AtomicFile.write(LensPage.page(table), to: html) }
+        if json {
+            Terminal.write(table.json.text() + "\n")
+        } else {
+            Terminal.write(
+                table.text(
+                    width: TerminalStyle.width(), color: TerminalStyle.detect().color))
+        }
+    }
+}
