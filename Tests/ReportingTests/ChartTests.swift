@@ -41,7 +41,7 @@ import Testing
     func aRangeOfNoWidthStillHasTicks(value: Double) {
         let ticks = Ticks.enclosing(value, value, target: 5)
         #expect(ticks.values.count >= 2)
-        #expect(ticks.values.allSatisfy(\.isFinite))
+        #expect(ticks.values.allSatisfy { $0.isFinite })
         #expect(ticks.step > 0 && ticks.step.isFinite)
     }
 
@@ -80,7 +80,7 @@ import Testing
     @Test(arguments: [
         (0.49, "0.4900"), (0.0853, "0.08530"), (10.79, "10.79"), (-3.14159, "-3.142"), (0, "0"),
         (0.99996, "1.000"), (123_456, "123456"), (1.5e6, "1.500e6"), (1.234e-7, "1.234e-7"),
-        (.infinity, "–"), (.nan, "–"), (9.9999e5, "999990"), (999_999.9, "1.000e6"),
+        (.infinity, "–"), (.nan, "–"), (9.9999e5, "1.000e6"), (999_999.9, "1.000e6"),
     ])
     func significantDigits(value: Double, text: String) {
         #expect(NumberText.significant(value) == text)

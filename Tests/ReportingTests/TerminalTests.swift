@@ -57,7 +57,9 @@ private func stripped(_ text: String) -> String {
     @Test func tableAsWritten() throws {
         let table = TerminalTable(
             columns: [.init("Token"), .init("Count", isNumeric: true), .init("Note")],
-            rows: [["日本", "12", "wide"], ["e\u{301}tude", "3"], ["\u{1B}[2J", "1,024", "hostile"]])
+            rows: [
+                ["日本", "12", "wide"], ["e\u{301}tude", "3"], ["\u{1B}[2J", "1,024", "hostile"],
+            ])
         let golden = try String(
             contentsOf: Locations.golden("reporting/table.txt"), encoding: .utf8)
         #expect(table.text(style: .plain) == golden)

@@ -10,10 +10,10 @@ public enum LensPage {
 
         var explanation: String {
             switch self {
-            case .confidence: "dark: low entropy, relative to the highest on this page"
-            case .probability: "dark: the likeliest token has a high probability"
-            case .closeness: "dark: small KL(lens‖output), relative to the largest on this page"
-            case .final: "dark: the token finally preferred is already likely"
+            case .confidence: "strong colour: low entropy, on this page's scale"
+            case .probability: "strong colour: the likeliest token has a high probability"
+            case .closeness: "strong colour: small KL(lens‖output), on this page's scale"
+            case .final: "strong colour: the token finally preferred is already likely"
             }
         }
 

@@ -67,7 +67,7 @@ package struct TerminalChart: Sendable {
         lines.append(indent + axis(bars: bars.count, barWidth: barWidth, perBar: perBar))
         if !zones.isEmpty {
             lines.append(
-                indent + zoneLine(bars: bars.count, barWidth: barWidth, perBar: perBar, style))
+                indent + zoneLine(room: room, barWidth: barWidth, perBar: perBar, style))
         }
         if perBar > 1 { lines.append(indent + style.dim("each bar: mean of \(perBar) layers")) }
         return lines.map { $0 + "\n" }.joined()
@@ -85,7 +85,7 @@ package struct TerminalChart: Sendable {
         return line
     }
 
-    private func zoneLine(bars: Int, barWidth: Int, perBar: Int, _ style: TerminalStyle) -> String {
+    private func zoneLine(room: Int, barWidth: Int, perBar: Int, _ style: TerminalStyle) -> String {
         var line = ""
         var column = 0
         for zone in zones.sorted(by: { $0.range.lowerBound < $1.range.lowerBound })
@@ -98,7 +98,9 @@ package struct TerminalChart: Sendable {
             let text: String
             if length < 3 {
                 text = String(repeating: "─", count: length)
-            } else if zones.count == 1, TerminalText.width(zone.name) > length - 2 {
+            } else if zones.count == 1, TerminalText.width(zone.name) > length - 2,
+                to + TerminalText.width(zone.name) < room
+            {
                 // Alone, a name too long for its stretch may stand beside it.
                 text = "╰" + String(repeating: "─", count: length - 2) + "╯ " + zone.name
             } else {
