@@ -135,7 +135,8 @@ private struct WordEncoder {
     mutating func encode(_ word: UnsafeBufferPointer<UInt8>) {
         let isShort = word.count <= Self.longestRemembered
         if isShort, let index = seen.find(word) {
-            ids.append(contentsOf: ids[places[index]])
+            // Not a slice: it would hold the array, and appending would copy the whole.
+            for place in places[index] { ids.append(ids[place]) }
             return
         }
         let start = ids.count
