@@ -22,7 +22,7 @@ let package = Package(
         .target(
             name: "Files",
             dependencies: [
-                .product(name: "OrderedCollections", package: "swift-collections"),
+                .product(name: "OrderedCollections", package: "swift-collections")
             ]),
         .target(name: "Tensors", dependencies: ["CKernels", "COpenBLAS"]),
         .target(
@@ -52,15 +52,24 @@ let package = Package(
         .target(
             name: "Commands",
             dependencies: [
-                "Files", "Checkpoints", "Tokenizers", "Corpus", "Models", "Records", "Analysis", "Selection",
+                "Files", "Checkpoints", "Tokenizers", "Corpus", "Models", "Records", "Analysis",
+                "Selection",
                 "Reporting", "Evaluation", "Tensors", "CKernels",
                 .product(name: "OrderedCollections", package: "swift-collections"),
                 .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             resources: [.embedInCode("default-text.txt")]),
-        .executableTarget(name: "etd-analyze", dependencies: ["Commands", .product(name: "ArgumentParser", package: "swift-argument-parser")]),
-        .executableTarget(name: "etd", dependencies: ["Commands", .product(name: "ArgumentParser", package: "swift-argument-parser")]),
+        .executableTarget(
+            name: "etd-analyze",
+            dependencies: [
+                "Commands", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ]),
+        .executableTarget(
+            name: "etd",
+            dependencies: [
+                "Commands", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ]),
 
         .target(name: "TestSupport", dependencies: ["Files"], path: "Tests/TestSupport"),
         .testTarget(name: "FilesTests", dependencies: ["Files", "TestSupport"]),

@@ -102,7 +102,8 @@ public final class LogitLens {
             let needed = (rows + 1) * Self.panelRows
             ScratchPool.shared.withFloats(needed) { logits in
                 let weights = logits + rows * Self.panelRows
-                for first in stride(from: range.lowerBound, to: range.upperBound, by: Self.panelRows)
+                for first in stride(
+                    from: range.lowerBound, to: range.upperBound, by: Self.panelRows)
                 {
                     let columns = min(Self.panelRows, range.upperBound - first)
                     MatrixProduct.tile(

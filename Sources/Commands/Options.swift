@@ -24,7 +24,8 @@ public struct ModelOptions: ParsableArguments {
     @Option(
         help: ArgumentHelp(
             "Arithmetic of the matrix products; sums are f32 in both.",
-            discussion: "This version computes in f32 on every machine; bf16 runs as f32 and says so."
+            discussion:
+                "This version computes in f32 on every machine; bf16 runs as f32 and says so."
         ))
     public var precision: Precision = .f32
 

@@ -58,7 +58,8 @@ public struct TokenLines {
         for value in values {
             guard let id = value.intValue, id >= 0, id < tokenizer.vocabularySize else {
                 throw wrong(
-                    number, "\(value.text(indent: 0)) is not an id below \(tokenizer.vocabularySize)")
+                    number,
+                    "\(value.text(indent: 0)) is not an id below \(tokenizer.vocabularySize)")
             }
             ids.append(Int32(id))
         }

@@ -57,7 +57,8 @@ public struct CorpusReader: Sendable {
         let width = path.hasSuffix(".u16") ? 2 : 4
         guard bytes.count % width == 0 else {
             throw .unreadable(
-                path: path, problem: "\(bytes.count) bytes are not a whole number of \(width)-byte ids")
+                path: path,
+                problem: "\(bytes.count) bytes are not a whole number of \(width)-byte ids")
         }
         guard !bytes.isEmpty else { throw .empty(path: path) }
         var ids: [Int32] = []
@@ -130,7 +131,9 @@ public struct CorpusReader: Sendable {
         }
         guard let tokenizer else { throw .noTokenizer(path: path) }
         let ids = tokenizer.encode(text, addSpecialTokens: false)
-        guard !ids.isEmpty else { throw .line(path: path, line: line, problem: "the text is empty") }
+        guard !ids.isEmpty else {
+            throw .line(path: path, line: line, problem: "the text is empty")
+        }
         let prefix = try prefix(path)
         return Document(
             tokens: Array((prefix + ids).prefix(sequenceLength)), addedTokens: prefix.count)
@@ -187,7 +190,8 @@ public struct CorpusReader: Sendable {
         if let text = String(validating: bytes, as: UTF8.self) { return text }
         // Only now is the place worth finding: where decoding with repair first differs.
         let repaired = Array(String(decoding: bytes, as: UTF8.self).utf8)
-        let offset = zip(bytes, repaired).enumerated().first { $0.element.0 != $0.element.1 }?.offset
+        let offset = zip(bytes, repaired).enumerated().first { $0.element.0 != $0.element.1 }?
+            .offset
         throw .notUTF8(path: path, offset: offset ?? bytes.count)
     }
 }

@@ -7,7 +7,8 @@ enum GzipFile {
     static func contents(_ path: String) throws(CorpusError) -> [UInt8] {
         errno = 0
         guard let file = gzopen(path, "rb") else {
-            throw .unreadable(path: path, problem: "cannot open: \(String(cString: strerror(errno)))")
+            throw .unreadable(
+                path: path, problem: "cannot open: \(String(cString: strerror(errno)))")
         }
         defer { gzclose_r(file) }
         var contents: [UInt8] = []

@@ -78,7 +78,8 @@ public struct ScoreRequestReader: Sendable {
             let continuation = request["continuation"]?.stringValue
         else {
             throw wrong(
-                "expected \"tokens\", \"text\", \"context\" with \"continuation\", or an OLMES request")
+                "expected \"tokens\", \"text\", \"context\" with \"continuation\", or an OLMES request"
+            )
         }
         return try split(context, continuation, wrong)
     }
@@ -89,7 +90,9 @@ public struct ScoreRequestReader: Sendable {
         guard let tokenizer else { throw wrong(Self.noTokenizer) }
         // Scalars, not characters: a line feed after a carriage return is white space of its own.
         let scalars = context.unicodeScalars
-        let kept = scalars.lastIndex { !$0.properties.isWhitespace }.map { scalars.index(after: $0) }
+        let kept = scalars.lastIndex { !$0.properties.isWhitespace }.map {
+            scalars.index(after: $0)
+        }
         let border = kept ?? scalars.startIndex
         let head = String(scalars[..<border])
         let tail = String(scalars[border...]) + continuation
@@ -97,7 +100,8 @@ public struct ScoreRequestReader: Sendable {
             let ids = tokenizer.encode(tail, addSpecialTokens: false)
             guard !ids.isEmpty else { throw wrong("the continuation is empty") }
             guard let start = tokenizer.bosToken ?? tokenizer.eosToken else {
-                throw wrong("an empty context needs a BOS or EOS token, and the tokenizer names none")
+                throw wrong(
+                    "an empty context needs a BOS or EOS token, and the tokenizer names none")
             }
             if ids[0] == start, ids.count > 1 { return ScoreRequest(tokens: ids, firstScored: 1) }
             return ScoreRequest(tokens: [start] + ids, firstScored: 1)

@@ -57,7 +57,9 @@ public final class ConfigurationReader {
     }
 
     /// Fails when a field asks for something that would change the numbers and is not built.
-    func refuse(_ field: String, unless harmless: (JSON) -> Bool = { _ in false }) throws(ModelError) {
+    func refuse(_ field: String, unless harmless: (JSON) -> Bool = { _ in false })
+        throws(ModelError)
+    {
         guard let value = json[field], !harmless(value) else { return }
         throw error(field, "\(value.text(indent: 0)) is not supported")
     }
@@ -88,7 +90,8 @@ public final class ConfigurationReader {
         dimension: Int, scales: Bool = true
     ) throws(ModelError) -> RotaryParameters {
         guard dimension > 1, dimension % 2 == 0 else {
-            throw error("head_dim", "rotary embedding needs an even head dimension, not \(dimension)")
+            throw error(
+                "head_dim", "rotary embedding needs an even head dimension, not \(dimension)")
         }
         var parameters = json["rope_parameters"]
         var place = "rope_parameters"

@@ -71,7 +71,8 @@ private final class ModelLoader {
         guard c.headCount % c.keyValueHeadCount == 0 else {
             throw .configuration(
                 path: checkpoint.path, field: "num_key_value_heads",
-                problem: "\(c.keyValueHeadCount) does not divide the \(c.headCount) attention heads")
+                problem: "\(c.keyValueHeadCount) does not divide the \(c.headCount) attention heads"
+            )
         }
     }
 
@@ -102,7 +103,8 @@ private final class ModelLoader {
         let c = configuration
         let names =
             isGGUF
-            ? ["output.weight"] : ["lm_head.weight", "model.lm_head.weight", "language_model.lm_head.weight"]
+            ? ["output.weight"]
+            : ["lm_head.weight", "model.lm_head.weight", "language_model.lm_head.weight"]
         let name = names.first { checkpoint.tensors[$0] != nil } ?? names[0]
         guard c.tiedEmbeddings else {
             return try matrix(name, rows: c.vocabularySize, columns: c.hiddenSize)

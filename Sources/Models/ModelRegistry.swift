@@ -12,7 +12,8 @@ public enum ModelRegistry {
     /// The names `config.json` and GGUF files call these families by.
     public static var knownNames: [String] {
         families.flatMap { family in
-            family.modelTypes + [family.ggufArchitecture].compactMap(\.self)
+            family.modelTypes
+                + [family.ggufArchitecture].compactMap(\.self)
                 .filter { !family.modelTypes.contains($0) }
         }
     }

@@ -118,6 +118,8 @@ extension Transformer {
 
     /// Keys and values in f32, one slot per executed step.
     public func keyValueBytesPerToken(_ plan: LayerPlan) -> Double {
-        Double(plan.steps.count * 2 * configuration.keyValueHeadCount * configuration.headDimension * 4)
+        Double(
+            plan.steps.count * 2 * configuration.keyValueHeadCount * configuration.headDimension * 4
+        )
     }
 }

@@ -26,7 +26,9 @@ struct Tokenize: ParsableCommand {
     @Flag(help: "Text is one JSON string per line, so that it can hold line breaks.")
     var jsonLines = false
 
-    @Option(help: "Special tokens around the text: auto (what the tokenizer adds), always (BOS), never.")
+    @Option(
+        help: "Special tokens around the text: auto (what the tokenizer adds), always (BOS), never."
+    )
     var bos: BOSPolicy = .auto
 
     func validate() throws {

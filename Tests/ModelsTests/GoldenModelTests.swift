@@ -5,10 +5,9 @@
 import Checkpoints
 import Files
 import Foundation
+import Models
 import TestSupport
 import Testing
-
-import Models
 
 struct GoldenModel: CustomTestStringConvertible, Sendable {
     let name: String
@@ -44,7 +43,9 @@ struct GoldenModel: CustomTestStringConvertible, Sendable {
 
     static func plan(_ value: JSON?) -> LayerPlan {
         LayerPlan(
-            steps: (value?.arrayValue ?? []).compactMap(\.intValue).map { LayerPlan.Step(layer: $0) })
+            steps: (value?.arrayValue ?? []).compactMap(\.intValue).map {
+                LayerPlan.Step(layer: $0)
+            })
     }
 }
 

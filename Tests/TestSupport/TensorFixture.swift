@@ -10,7 +10,9 @@ public struct TensorFixture {
 
     public init(_ url: URL) throws {
         data = [UInt8](try Data(contentsOf: url))
-        let length = data.prefix(8).enumerated().reduce(0) { $0 + Int($1.element) << (8 * $1.offset) }
+        let length = data.prefix(8).enumerated().reduce(0) {
+            $0 + Int($1.element) << (8 * $1.offset)
+        }
         start = 8 + length
         header = try JSON.parse(Array(data[8..<start]))
     }

@@ -73,7 +73,8 @@ extension ModelFamily {
                 contextLength: try reader.count("context_length"),
                 normEpsilon: Float(try reader.number("attention.layer_norm_rms_epsilon")),
                 normPlacement: .sandwich, queryKeyNorm: .perHead, activation: .geluTanh,
-                embeddingScale: Float(hidden).squareRoot(), attentionScale: 1 / queryScale.squareRoot(),
+                embeddingScale: Float(hidden).squareRoot(),
+                attentionScale: 1 / queryScale.squareRoot(),
                 tiedEmbeddings: reader.checkpoint.tensors["output.weight"] == nil,
                 attention: (0..<layers).map {
                     ($0 + 1) % pattern != 0

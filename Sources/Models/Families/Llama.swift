@@ -57,7 +57,8 @@ extension ConfigurationReader {
         if json["head_dim"] != nil { return try count("head_dim") }
         guard hidden % heads == 0 else {
             throw error(
-                "num_attention_heads", "\(heads) does not divide hidden_size \(hidden), and there is "
+                "num_attention_heads",
+                "\(heads) does not divide hidden_size \(hidden), and there is "
                     + "no head_dim")
         }
         return hidden / heads
