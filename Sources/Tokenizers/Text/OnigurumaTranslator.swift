@@ -160,6 +160,8 @@ struct OnigurumaTranslator {
     private mutating func escape(inClass: Bool) throws(PatternError) -> String {
         guard let scalar = peek(1) else { throw refuse("ends in a backslash") }
         position += 2
+        // ICU's own \b looks through combining marks.
+        let word = "[\(Self.word)]"
         let set: String
         switch scalar {
         case "s": set = #"\p{White_Space}"#
@@ -171,9 +173,12 @@ struct OnigurumaTranslator {
         case "h": set = "[0-9a-fA-F]"
         case "H": set = "[^0-9a-fA-F]"
         case "p", "P": set = try property(isNegated: scalar == "P")
-        case "A", "z", "Z", "b", "B":
-            if inClass, scalar != "b" { throw refuse("has \"\\\(scalar)\" in a class") }
-            set = inClass ? Self.literal("\u{8}") : "\\\(scalar)"
+        case "b" where inClass: set = Self.literal("\u{8}")
+        case "b": set = "(?:(?<=\(word))(?!\(word))|(?<!\(word))(?=\(word)))"
+        case "B": set = "(?:(?<=\(word))(?=\(word))|(?<!\(word))(?!\(word)))"
+        case "A", "z", "Z":
+            if inClass { throw refuse("has \"\\\(scalar)\" in a class") }
+            set = "\\\(scalar)"
         default: set = Self.literal(try character(scalar))
         }
         if !inClass { output += set }
