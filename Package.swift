@@ -85,12 +85,16 @@ let package = Package(
             name: "CorpusTests", dependencies: ["Corpus", "Tokenizers", "Files", "TestSupport"]),
         .testTarget(
             name: "ModelsTests",
-            dependencies: ["Models", "Checkpoints", "Files", "Tensors", "TestSupport"]),
-        .testTarget(name: "AnalysisTests", dependencies: ["Analysis", "TestSupport"]),
+            dependencies: ["Models", "Checkpoints", "Files", "Tensors", "CKernels", "TestSupport"]),
+        .testTarget(
+            name: "AnalysisTests",
+            dependencies: [
+                "Analysis", "Models", "Corpus", "Records", "Checkpoints", "Files", "TestSupport",
+            ]),
         .testTarget(
             name: "EvaluationTests",
             dependencies: [
-                "Evaluation", "Models", "Checkpoints", "Tokenizers", "Corpus", "Files", "Tensors",
+                "Evaluation", "Models", "Checkpoints", "Tokenizers", "Corpus", "Files",
                 "TestSupport",
             ]),
         .testTarget(name: "SelectionTests", dependencies: ["Selection", "TestSupport"]),

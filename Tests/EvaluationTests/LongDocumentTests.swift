@@ -27,7 +27,7 @@ import Testing
     @Test(arguments: ["gemma3", "llama-gqa"])
     func theReferenceIsTransformers(_ name: String) throws {
         let golden = ScoredModel(name: name)
-        let reference = try PlainForward(golden.folder)
+        let reference = try NaiveForward(golden.folder)
         for sequence in 0..<2 {
             let ours = try reference.logits(try golden.tokens(sequence))
             #expect(largestDifference(ours, try golden.logits("logits.\(sequence)")) < 1e-4)
@@ -58,7 +58,7 @@ import Testing
         let folder = try checkpoint(document.model, window: document.window)
         let model = try Transformer.load(Checkpoint.open(folder.path))
         let tokens = tokens(document.length)
-        let logits = try PlainForward(URL(filePath: folder.path)).logits(tokens)
+        let logits = try NaiveForward(URL(filePath: folder.path)).logits(tokens)
         let scorer = Scorer(
             model: model, plan: .identity(layers: model.configuration.layerCount))
         for first in [1, 250, document.length - 1] {
@@ -75,7 +75,7 @@ import Testing
         let folder = try checkpoint("gemma3", window: 40)
         let model = try Transformer.load(Checkpoint.open(folder.path))
         let tokens = tokens(300)
-        let logits = try PlainForward(URL(filePath: folder.path)).logits(tokens)
+        let logits = try NaiveForward(URL(filePath: folder.path)).logits(tokens)
         let session = try Session(model: model, capacity: 300)
         for part in [0..<1, 1..<100, 100..<290, 290..<300] {
             var last = [Float](repeating: .nan, count: 131)

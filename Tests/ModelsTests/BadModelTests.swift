@@ -245,48 +245,4 @@ import Testing
             try session.run([1, 2, 3])
         }
     }
-
-    @Test func whatDoesNotFitTheModelIsNotRun() throws {
-        let model = try GoldenModel(name: "llama-gqa").load()
-        #expect(throws: ModelError.tooLong(tokens: 129, context: 128)) {
-            _ = try Session(model: model, capacity: 129)
-        }
-        let session = try Session(model: model, capacity: 4)
-        #expect(throws: ModelError.tooLong(tokens: 5, context: 4)) {
-            try session.run([1, 2, 3, 4, 5])
-        }
-        for id: Int32 in [-1, 131] {
-            #expect(
-                throws: ModelError.tokenOutOfRange(id: id, position: 1, vocabularySize: 131)
-            ) {
-                try session.run([1, id])
-            }
-        }
-        let plan = LayerPlan(steps: [.init(layer: 0), .init(layer: 4)])
-        let error = #expect(throws: ModelError.self) {
-            _ = try Session(model: model, plan: plan, capacity: 4)
-        }
-        #expect(error?.description.contains("layer 4") == true)
-    }
-}
-
-@Suite struct LayerPlanTests {
-    @Test func splitsUnrollTheThinkBlock() throws {
-        let plan = try LayerPlan.split(encoder: 2, think: 2, decoder: 1, iterations: 3, layers: 5)
-        #expect(plan.steps.map(\.layer) == [0, 1, 2, 3, 2, 3, 2, 3, 4])
-        #expect(plan.steps.map(\.iteration) == [nil, nil, 1, 1, 2, 2, 3, 3, nil])
-    }
-
-    @Test func oneIterationIsTheBaseModel() throws {
-        let plan = try LayerPlan.split(encoder: 2, think: 2, decoder: 1, iterations: 1, layers: 5)
-        #expect(plan == .identity(layers: 5))
-    }
-
-    @Test(arguments: [(2, 2, 2, 2), (2, 2, 0, 2), (5, 0, 0, 2), (-1, 5, 1, 2), (2, 2, 1, 0)])
-    func badSplitsAreRefused(_ encoder: Int, _ think: Int, _ decoder: Int, _ iterations: Int) {
-        #expect(throws: ModelError.self) {
-            try LayerPlan.split(
-                encoder: encoder, think: think, decoder: decoder, iterations: iterations, layers: 5)
-        }
-    }
 }

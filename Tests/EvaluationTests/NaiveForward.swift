@@ -5,7 +5,7 @@ import TestSupport
 /// A forward pass in f64 that knows no blocks, tiles, windows of keys or running maxima: every score of
 /// every head is computed, masked, and put through one softmax. For tiny checkpoints of Llama and Gemma-3
 /// with plain rotary embedding, whole documents, one after the other.
-struct PlainForward {
+struct NaiveForward {
     private let weights: TensorFixture
     private let hidden, heads, keyValueHeads, width, layers: Int
     private let epsilon, normOffset, embeddingScale, attentionScale: Double
