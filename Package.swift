@@ -73,7 +73,7 @@ let package = Package(
 
         .target(name: "TestSupport", dependencies: ["Files"], path: "Tests/TestSupport"),
         .testTarget(name: "FilesTests", dependencies: ["Files", "TestSupport"]),
-        .testTarget(name: "TensorsTests", dependencies: ["Tensors", "TestSupport"]),
+        .testTarget(name: "TensorsTests", dependencies: ["Tensors", "CKernels", "TestSupport"]),
         .testTarget(
             name: "CheckpointsTests",
             dependencies: [
@@ -82,7 +82,8 @@ let package = Package(
             ]),
         .testTarget(
             name: "TokenizersTests", dependencies: ["Tokenizers", "Commands", "Files", "TestSupport"]),
-        .testTarget(name: "CorpusTests", dependencies: ["Corpus", "TestSupport"]),
+        .testTarget(
+            name: "CorpusTests", dependencies: ["Corpus", "Tokenizers", "Files", "TestSupport"]),
         .testTarget(
             name: "ModelsTests",
             dependencies: ["Models", "Checkpoints", "Files", "Tensors", "CKernels", "TestSupport"]),
@@ -91,7 +92,12 @@ let package = Package(
             dependencies: [
                 "Analysis", "Models", "Corpus", "Records", "Checkpoints", "Files", "TestSupport",
             ]),
-        .testTarget(name: "EvaluationTests", dependencies: ["Evaluation", "TestSupport"]),
+        .testTarget(
+            name: "EvaluationTests",
+            dependencies: [
+                "Evaluation", "Models", "Checkpoints", "Tokenizers", "Corpus", "Files",
+                "TestSupport",
+            ]),
         .testTarget(name: "SelectionTests", dependencies: ["Selection", "TestSupport"]),
         .testTarget(name: "ReportingTests", dependencies: ["Reporting", "TestSupport"]),
         .testTarget(name: "CommandTests", dependencies: ["Files", "TestSupport"]),

@@ -113,8 +113,7 @@ public struct CorpusReader: Sendable {
                 throw .line(path: path, line: line, problem: "\"tokens\" is empty")
             }
             let prefix = try tokenFilePrefix(path)
-            return Document(
-                tokens: Array((prefix + ids).prefix(sequenceLength)), addedTokens: prefix.count)
+            return try document(ids, prefix: prefix)
         }
         let request = json["request"] ?? json
         let text: String
@@ -135,8 +134,15 @@ public struct CorpusReader: Sendable {
             throw .line(path: path, line: line, problem: "the text is empty")
         }
         let prefix = try prefix(path)
-        return Document(
-            tokens: Array((prefix + ids).prefix(sequenceLength)), addedTokens: prefix.count)
+        return try document(ids, prefix: prefix)
+    }
+
+    /// One document cut to its first tokens.
+    private func document(
+        _ ids: [Int32], prefix: [Int32]
+    ) throws(CorpusError) -> Document {
+        Document(
+            tokens: prefix + ids.prefix(try room(beside: prefix)), addedTokens: prefix.count)
     }
 
     // MARK: Windows
@@ -144,11 +150,7 @@ public struct CorpusReader: Sendable {
     private func windows(
         _ ids: [Int32], prefix: [Int32], path: String
     ) throws(CorpusError) -> [Document] {
-        let step = sequenceLength - prefix.count
-        guard step >= 1 else {
-            throw .invalidWindow(
-                length: sequenceLength, problem: "leaves no room beside the added BOS")
-        }
+        let step = try room(beside: prefix)
         guard ids.count >= step else {
             throw .tooShort(path: path, tokens: ids.count, window: step)
         }
@@ -157,6 +159,15 @@ public struct CorpusReader: Sendable {
             Document(
                 tokens: prefix + ids[index * step..<(index + 1) * step], addedTokens: prefix.count)
         }
+    }
+
+    /// Tokens of the data that fit a window behind `prefix`; at least 1.
+    private func room(beside prefix: [Int32]) throws(CorpusError) -> Int {
+        guard sequenceLength > prefix.count else {
+            throw .invalidWindow(
+                length: sequenceLength, problem: "leaves no room beside the added BOS")
+        }
+        return sequenceLength - prefix.count
     }
 
     /// What stands before a document of text.
@@ -188,10 +199,13 @@ public struct CorpusReader: Sendable {
 
     static func text(_ bytes: [UInt8], path: String) throws(CorpusError) -> String {
         if let text = String(validating: bytes, as: UTF8.self) { return text }
-        // Only now is the place worth finding: where decoding with repair first differs.
-        let repaired = Array(String(decoding: bytes, as: UTF8.self).utf8)
-        let offset = zip(bytes, repaired).enumerated().first { $0.element.0 != $0.element.1 }?
-            .offset
-        throw .notUTF8(path: path, offset: offset ?? bytes.count)
+        // Only now is the place worth finding: where the first ill-formed sequence begins.
+        var parser = Unicode.UTF8.ForwardParser()
+        var iterator = bytes.makeIterator()
+        var offset = 0
+        while case .valid(let scalar) = parser.parseScalar(from: &iterator) {
+            offset += scalar.count
+        }
+        throw .notUTF8(path: path, offset: offset)
     }
 }

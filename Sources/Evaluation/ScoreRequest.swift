@@ -90,9 +90,7 @@ public struct ScoreRequestReader: Sendable {
         guard let tokenizer else { throw wrong(Self.noTokenizer) }
         // Scalars, not characters: a line feed after a carriage return is white space of its own.
         let scalars = context.unicodeScalars
-        let kept = scalars.lastIndex { !$0.properties.isWhitespace }.map {
-            scalars.index(after: $0)
-        }
+        let kept = scalars.lastIndex { !Self.isStripped($0) }.map { scalars.index(after: $0) }
         let border = kept ?? scalars.startIndex
         let head = String(scalars[..<border])
         let tail = String(scalars[border...]) + continuation
@@ -110,6 +108,12 @@ public struct ScoreRequestReader: Sendable {
         let first = try encode(head, wrong).count
         guard first < whole.count else { throw wrong("the continuation is empty") }
         return ScoreRequest(tokens: whole, firstScored: max(1, first))
+    }
+
+    /// What Python's `str.rstrip`, which the harness uses, takes for white space: Unicode's property
+    /// and the four information separators.
+    private static func isStripped(_ scalar: Unicode.Scalar) -> Bool {
+        scalar.properties.isWhitespace || (0x1C...0x1F).contains(scalar.value)
     }
 
     private static let noTokenizer =

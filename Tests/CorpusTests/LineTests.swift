@@ -1,0 +1,179 @@
+// Files of lines: JSON documents, OLMES requests, gzip.
+
+import Corpus
+import Foundation
+import TestSupport
+import Testing
+import Tokenizers
+
+@Suite struct LineTests {
+    private func documents(
+        _ lines: String, _ reader: CorpusReader, name: String = "data.jsonl"
+    ) throws -> [Document] {
+        let folder = try ScratchDirectory()
+        return try reader.read(path: try folder.write(lines.utf8, to: name))
+    }
+
+    @Test func eachLineIsOneDocumentCutToItsFirstTokens() throws {
+        let tokenizer = try Fixtures.plain()
+        let lines = """
+            {"text": "short"}
+            {"id": 7, "text": "a rather longer line, which is cut", "meta": {"text": "other"}}
+            """
+        let read = try documents(lines, .ofText(tokenizer, window: 5))
+        let first = tokenizer.encode("short", addSpecialTokens: false)
+        let second = tokenizer.encode(
+            "a rather longer line, which is cut", addSpecialTokens: false)
+        #expect(second.count > 5)
+        #expect(
+            read == [Document(tokens: first), Document(tokens: Array(second.prefix(5)))])
+    }
+
+    @Test func anAddedBOSCountsAmongTheFirstTokens() throws {
+        let tokenizer = try Fixtures.withBOS()
+        let ids = tokenizer.encode("one two three four five", addSpecialTokens: false)
+        let lines = #"{"text": "one two three four five"}"#
+        #expect(
+            try documents(lines, .ofText(tokenizer, window: 4))
+                == [Document(tokens: [2] + ids.prefix(3), addedTokens: 1)])
+        #expect(
+            try documents(lines, .ofText(tokenizer, window: 4, bos: .never))
+                == [Document(tokens: Array(ids.prefix(4)))])
+    }
+
+    @Test func requestsAreContextAndContinuationTogether() throws {
+        let tokenizer = try Fixtures.plain()
+        let whole = Document(
+            tokens: tokenizer.encode("Question: 2+2? Answer: 4", addSpecialTokens: false))
+        let lines = """
+            {"context": "Question: 2+2? Answer:", "continuation": " 4"}
+            {"request": {"context": "Question: 2+2? Answer:", "continuation": " 4"}, "doc_id": 3, \
+            "doc": {"text": "not this"}, "native_id": null}
+            """
+        #expect(
+            try documents(lines, .ofText(tokenizer, window: 100)) == [whole, whole])
+    }
+
+    @Test func tokenLinesNeedNoTokenizerAndGetABOSOnlyWhenAskedFor() throws {
+        let lines = """
+            {"tokens": [5, 6, 7]}
+            {"tokens": [8]}
+            """
+        #expect(
+            try documents(lines, .ofIDs(window: 2))
+                == [Document(tokens: [5, 6]), Document(tokens: [8])])
+        let always = CorpusReader.ofIDs(
+            window: 3, bos: .always, tokenizer: try Fixtures.withBOS())
+        #expect(
+            try documents(lines, always) == [
+                Document(tokens: [2, 5, 6], addedTokens: 1),
+                Document(tokens: [2, 8], addedTokens: 1),
+            ])
+    }
+
+    @Test func blankLinesAndLineEndsDoNotCount() throws {
+        let lines = "\n{\"tokens\": [1]}\r\n \t \n\r\n{\"tokens\": [2]}"
+        let read = try documents(lines, .ofIDs(window: 4))
+        #expect(read.map(\.tokens) == [[1], [2]])
+    }
+
+    @Test func limitsKeepTheFirstDocuments() throws {
+        // What stands behind the last document wanted is not even looked at.
+        let lines = "{\"tokens\": [1]}\n\n{\"tokens\": [2]}\nnot JSON\n"
+        #expect(
+            try documents(lines, .ofIDs(window: 4, limit: 2)).map(\.tokens) == [[1], [2]])
+    }
+
+    // MARK: Gzip
+
+    /// Two members, one behind the other, as `gzip` concatenates them, made by Python's gzip 3.13:
+    /// `{"tokens": [1, 2, 3]}\r\n\n{"tokens": [4, 5]}\n` and `{"tokens": [6]}`.
+    private static let members: [UInt8] = Array(
+        Data(
+            base64Encoded: "H4sIAAAAAAACA6tWKsnPTs0rVrJSiDbUUTDSUTCOreXl4qpGEjfRUTCNreUCAL6dWIQrAAAA"
+                + "H4sIAAAAAAACA6tWKsnPTs0rVrJSiDaLrQUAxSj20A8AAAA=") ?? Data())
+
+    @Test func gzipFilesAreReadThroughAllMembers() throws {
+        let folder = try ScratchDirectory()
+        let path = try folder.write(Self.members, to: "data.jsonl.gz")
+        #expect(
+            try CorpusReader.ofIDs(window: 9).read(path: path).map(\.tokens)
+                == [[1, 2, 3], [4, 5], [6]])
+    }
+
+    @Test func damagedGzipFilesAreRefused() throws {
+        let folder = try ScratchDirectory()
+        let first = Array(Self.members.prefix(54))
+        var flipped = first
+        flipped[20] ^= 0x10
+        var wrongSum = first
+        wrongSum[first.count - 6] ^= 1
+        let damaged = [
+            "cut": Array(first.dropLast(9)), "short": Array(first.dropLast(1)),
+            "flipped": flipped, "sum": wrongSum, "half": Array(Self.members.prefix(70)),
+        ]
+        for (name, bytes) in damaged {
+            let path = try folder.write(bytes, to: "\(name).jsonl.gz")
+            guard
+                case .unreadable(path, let problem)? = readingError(.ofIDs(window: 9), path)
+            else {
+                Issue.record("\(name) was read")
+                continue
+            }
+            #expect(problem.contains("damaged gzip file"), "\(name): \(problem)")
+        }
+    }
+
+    @Test func aMissingGzipFileIsSaidToBeMissing() throws {
+        let folder = try ScratchDirectory()
+        let path = folder.file("missing.jsonl.gz")
+        let error = readingError(.ofIDs(window: 9), path)
+        #expect(error?.description.contains("No such file") == true)
+    }
+
+    // MARK: Errors
+
+    @Test(arguments: [
+        (#"{"text": 5}"#, "expected \"text\""), (#"{"context": "a"}"#, "expected \"text\""),
+        (#"{"request": {"continuation": "a"}}"#, "expected \"text\""), ("[]", "expected \"text\""),
+        ("{", "not valid JSON"), (#"{"text": "a"} {"text": "b"}"#, "not valid JSON"),
+        (#"{"tokens": []}"#, "\"tokens\" is empty"), (#"{"text": ""}"#, "the text is empty"),
+        (#"{"tokens": [1, "2"]}"#, "a string"), (#"{"tokens": [1.5]}"#, "a number"),
+        (#"{"context": "", "continuation": ""}"#, "the text is empty"),
+    ])
+    func aBadLineIsNamedByItsNumber(_ line: String, _ says: String) throws {
+        let folder = try ScratchDirectory()
+        // Blank lines count: the number is the file's.
+        let path = try folder.write(
+            ("{\"tokens\": [1]}\n\n" + line + "\n{\"tokens\": [2]}\n").utf8, to: "data.jsonl")
+        let error = readingError(.ofText(try Fixtures.plain(), window: 4), path)
+        guard case .line(path, 3, let problem)? = error else {
+            Issue.record("\(String(describing: error))")
+            return
+        }
+        #expect(problem.contains(says), "\(problem)")
+    }
+
+    @Test func aLineThatIsNotUTF8IsNamed() throws {
+        let folder = try ScratchDirectory()
+        let path = try folder.write(
+            Array("{\"tokens\": [1]}\n{\"text\": \"".utf8) + [0xFF] + Array("\"}\n".utf8),
+            to: "data.jsonl")
+        guard
+            case .line(path, 2, _)? = readingError(.ofText(try Fixtures.plain(), window: 4), path)
+        else {
+            Issue.record("the line was read")
+            return
+        }
+    }
+
+    @Test(arguments: [100, -1, 1 << 40])
+    func idsOutsideTheVocabularyNameTheirLine(_ id: Int) throws {
+        let folder = try ScratchDirectory()
+        let path = try folder.write(
+            "{\"tokens\": [99]}\n{\"tokens\": [0, \(id)]}\n".utf8, to: "data.jsonl")
+        #expect(
+            readingError(.ofIDs(vocabulary: 100, window: 4), path)
+                == .tokenOutOfRange(path: path, place: "line 2", id: id, vocabularySize: 100))
+    }
+}

@@ -1,0 +1,108 @@
+// Every instruction set that this machine has gives the bytes of the scalar build. The level is one for
+// the process, so everything that switches it stands in this one serial suite; the other suites hold at
+// every level and may run meanwhile.
+
+import CKernels
+import Foundation
+import TestSupport
+import Testing
+
+@Suite(.serialized) struct CPULevelTests {
+    /// Runs `body` at each level up to the best and gives what it returned.
+    private func atEachLevel<Result>(_ body: () -> Result) -> [Result] {
+        let before = etd_cpu_level()
+        defer { etd_cpu_set_level(before) }
+        return (0...etd_cpu_best_level()).map { level in
+            #expect(etd_cpu_set_level(level) == 0)
+            #expect(etd_cpu_level() == level)
+            return body()
+        }
+    }
+
+    @Test func unknownLevelsChangeNothing() {
+        let before = etd_cpu_level()
+        for level in [-1, etd_cpu_best_level() + 1, 99] {
+            #expect(etd_cpu_set_level(level) == -1)
+            #expect(etd_cpu_level() == before)
+        }
+    }
+
+    @Test(arguments: oddSizes, 0..<4)
+    func rowKernelsGiveTheSameBytes(_ count: Int, _ start: Int) {
+        var random = SeededRandom(UInt64(count * 4 + start))
+        let x = random.normals(count, deviation: 4)
+        let y = random.normals(count)
+        let wide = random.floats(count, range: 120)
+        let half = count / 2
+        let results = atEachLevel { () -> [UInt32] in
+            var bytes: [UInt32] = []
+            func keep(_ kernel: (UnsafeMutablePointer<Float>, UnsafePointer<Float>) -> Void) {
+                withOffset(x, start) { x in
+                    withOffset(y, (start + 1) % 4) { y in kernel(x, y) }
+                    bytes += bits(values(x, count))
+                }
+            }
+            keep { etd_rms_norm($0, $1, 1, 1e-6, $0, count) }
+            keep { x, _ in etd_rms_norm(x, nil, 0, 1e-5, x, count) }
+            keep { etd_add($0, $1, count) }
+            keep { x, _ in etd_scale(x, 0.7, count) }
+            keep { etd_silu_gate($0, $1, $0, count) }
+            keep { etd_gelu_tanh_gate($0, $1, $0, count) }
+            keep { etd_rotate($0, $1, $1 + half, half) }
+            keep { x, _ in etd_exp(wide, x, count) }
+            keep { x, _ in bytes.append(UInt32(etd_all_finite(x, count))) }
+            keep { x, y in
+                var maximum: Float = -0.5
+                var sum: Float = 1.25
+                let correction = etd_softmax_block(x, count, 0.3, &maximum, &sum)
+                bytes += bits([maximum, sum, correction])
+            }
+            return bytes
+        }
+        for level in results { #expect(level == results[0]) }
+    }
+
+    @Test(arguments: [1, 5, 16, 100, 1024, 2051])
+    func sumsGiveTheSameBits(_ count: Int) {
+        var random = SeededRandom(UInt64(count))
+        let x = random.normals(count, deviation: 3)
+        let y = random.normals(count)
+        let results = atEachLevel { () -> [UInt64] in
+            let p = etd_pair_products(x, y, count)
+            return [p.hh, p.gg, p.hg, p.uu, p.uh, etd_log_sum_exp(x, count)].map(\.bitPattern)
+        }
+        for level in results { #expect(level == results[0]) }
+    }
+
+    @Test(arguments: LensPanelTests.Shape.allCases, [1, 17, 64, 300])
+    func lensGivesTheSameBits(_ shape: LensPanelTests.Shape, _ panel: Int) {
+        let logits = LensPanelTests.logits(shape, rows: 3, vocabulary: 331)
+        let results = atEachLevel { () -> [UInt64] in
+            lensRows(logits, rows: 3, panel: panel, target: 7).flatMap { row in
+                [
+                    Double(row.maximum), row.sum, row.sum_shifted, row.sum_difference,
+                    row.final_difference, Double(row.target_logit),
+                ].map(\.bitPattern) + row.topIDs.map { UInt64(bitPattern: Int64($0)) }
+            }
+        }
+        for level in results { #expect(level == results[0]) }
+    }
+
+    /// Special values take the same way through every build; which NaN comes out is not defined.
+    @Test func specialValuesGiveTheSameBytes() {
+        let inputs: [Float] = [
+            0, -0.0, .leastNonzeroMagnitude, -.leastNormalMagnitude, 88.02, 88.03, -87.33654, -87.34,
+            .infinity, -.infinity, .nan, .greatestFiniteMagnitude, -.greatestFiniteMagnitude,
+        ]
+        let up = [Float](repeating: 1.5, count: inputs.count)
+        let results = atEachLevel { () -> [UInt32] in
+            var out = [[Float]](
+                repeating: [Float](repeating: 0, count: inputs.count), count: 3)
+            etd_exp(inputs, &out[0], inputs.count)
+            etd_silu_gate(inputs, up, &out[1], inputs.count)
+            etd_gelu_tanh_gate(inputs, up, &out[2], inputs.count)
+            return out.joined().map { $0.isNaN ? 0x7FC0_0000 : $0.bitPattern }
+        }
+        for level in results { #expect(level == results[0]) }
+    }
+}
