@@ -155,6 +155,13 @@ struct HuggingFaceTests {
             (
                 [
                     "pre_tokenizer": [
+                        "type": "Split", "pattern": ["Regex": "(?:ab)+"], "behavior": "Isolated",
+                    ]
+                ], "repeats a group without bound"
+            ),
+            (
+                [
+                    "pre_tokenizer": [
                         "type": "Split", "pattern": ["Regex": "[a"], "behavior": "Isolated",
                     ]
                 ], "has a class without its ']'"

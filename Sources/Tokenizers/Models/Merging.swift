@@ -33,8 +33,7 @@ struct Merger {
         }
     }
 
-    /// Whole lists through the heap, however short: tests compare it with the scan.
-    mutating func runHeap(_ symbols: inout [Symbol], by rule: some MergeRule) {
+    private mutating func runHeap(_ symbols: inout [Symbol], by rule: some MergeRule) {
         let count = symbols.count
         links.removeAll(keepingCapacity: true)
         links.reserveCapacity(count)

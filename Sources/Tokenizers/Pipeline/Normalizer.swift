@@ -9,8 +9,8 @@ indirect enum Normalizer: Sendable {
     case lowercase
     case strip(left: Bool, right: Bool)
 
-    /// Unicode normalization forms. C is exact; D, KC and KD are Foundation's, whose tables lack 1
-    /// (D) and 135 (KC, KD) characters of Unicode 12 and later.
+    /// Unicode normalization forms, by Foundation. Its tables lack the decompositions of a few
+    /// characters of Unicode 12 and later: 1 in form D, 135 in the forms KC and KD.
     enum Form: String, Sendable, CaseIterable {
         case c = "NFC"
         case d = "NFD"
@@ -62,12 +62,26 @@ indirect enum Normalizer: Sendable {
 extension Normalizer.Form {
     fileprivate func apply(_ text: [UInt8]) -> [UInt8] {
         if text.allSatisfy({ $0 < 0x80 }) { return text }
-        let string = String(decoding: text, as: UTF8.self)
-        switch self {
-        case .c: return Array(Self.composed(string).utf8)
-        case .d: return Array(string.decomposedStringWithCanonicalMapping.utf8)
-        case .kc: return Array(Self.composed(string.decomposedStringWithCompatibilityMapping).utf8)
-        case .kd: return Array(string.decomposedStringWithCompatibilityMapping.utf8)
+        var result: [UInt8] = []
+        result.reserveCapacity(text.count)
+        let scalars = String(decoding: text, as: UTF8.self).unicodeScalars
+        var rest = scalars[...]
+        while let cut = rest.firstIndex(where: Self.isNewMark) {
+            result += normalized(rest[..<cut]).utf8
+            result += rest[cut].utf8
+            rest = rest[scalars.index(after: cut)...]
+        }
+        result += normalized(rest).utf8
+        return result
+    }
+
+    private func normalized(_ scalars: Substring.UnicodeScalarView) -> String {
+        let string = String(scalars)
+        return switch self {
+        case .c: Self.composed(string)
+        case .d: string.decomposedStringWithCanonicalMapping
+        case .kc: Self.composed(string.decomposedStringWithCompatibilityMapping)
+        case .kd: string.decomposedStringWithCompatibilityMapping
         }
     }
 
@@ -76,5 +90,12 @@ extension Normalizer.Form {
     private static func composed(_ string: String) -> String {
         string.applyingTransform(StringTransform("Any-NFC"), reverse: false)
             ?? string.precomposedStringWithCanonicalMapping
+    }
+
+    /// Marks that are newer than Unicode 9 are letters to `tokenizers`: they keep their place, and no
+    /// other mark moves past them.
+    private static func isNewMark(_ scalar: Unicode.Scalar) -> Bool {
+        scalar.value >= 0x300 && scalar.properties.canonicalCombiningClass != .notReordered
+            && (scalar.properties.age?.major ?? 0) > 9
     }
 }
