@@ -13,7 +13,7 @@ public final class LensTap: Tap {
     private let stacked: FloatBuffer
     private var tokens: [Int32] = []
     private let body: (_ position: Int, _ readings: [LogitLens.Reading]) -> Void
-    /// Receives the last boundary's logits of the next block, then is dropped.
+    /// Receives the last boundary's logits of the next block's first positions, then is dropped.
     var finalLogits: FloatBuffer?
 
     /// - Parameters:
@@ -54,7 +54,7 @@ public final class LensTap: Tap {
         }
         lens.read(
             self.stacked.pointer, positions: rows, boundaries: boundaries, targets: targets,
-            finalLogits: finalLogits?.pointer
+            finalLogits: finalLogits
         ) { row, readings in
             body(activation.positions.lowerBound + row, readings)
         }

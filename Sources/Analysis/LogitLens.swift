@@ -48,11 +48,12 @@ public final class LogitLens {
     /// - Parameters:
     ///   - normed: final-normed states [positions, boundaries, d]; the last boundary is the output.
     ///   - targets: the id whose probability is wanted at each position, or -1.
-    ///   - finalLogits: if given, receives the last boundary's logits [positions, V].
+    ///   - finalLogits: if given, receives the last boundary's logits of the first positions, as many
+    ///     as it has room for: [rows, V].
     ///   - body: called in order of positions with the readings of all boundaries.
     public func read(
         _ normed: UnsafePointer<Float>, positions: Int, boundaries: Int, targets: [Int32],
-        finalLogits: UnsafeMutablePointer<Float>? = nil,
+        finalLogits: FloatBuffer? = nil,
         _ body: (_ position: Int, _ readings: [Reading]) -> Void
     ) {
         let count = positions * boundaries
@@ -88,14 +89,13 @@ public final class LogitLens {
     private func takePanels(
         _ range: Range<Int>, _ normed: UnsafePointer<Float>, positions: Int, boundaries: Int,
         targets: [Int32], states: UnsafeMutablePointer<etd_lens_row_t>,
-        finalLogits: UnsafeMutablePointer<Float>?
+        finalLogits: FloatBuffer?
     ) {
         let width = model.configuration.hiddenSize
         let vocabulary = model.unembedding.rows
         let tile = max(1, Self.rowsPerTile / boundaries)
         nonisolated(unsafe) let normed = normed
         nonisolated(unsafe) let states = states
-        nonisolated(unsafe) let finalLogits = finalLogits
         Parallel.forEach((positions + tile - 1) / tile) { index in
             let members = index * tile..<min(positions, (index + 1) * tile)
             let rows = members.count * boundaries
@@ -115,9 +115,9 @@ public final class LogitLens {
                         etd_lens_panel(
                             states + position * boundaries, panel, boundaries, Self.panelRows,
                             Int32(first), columns, targets[position], weights)
-                        if let finalLogits {
+                        if let finalLogits, (position + 1) * vocabulary <= finalLogits.count {
                             memcpy(
-                                finalLogits + position * vocabulary + first,
+                                finalLogits.pointer + position * vocabulary + first,
                                 panel + (boundaries - 1) * Self.panelRows, columns * 4)
                         }
                     }

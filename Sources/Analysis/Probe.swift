@@ -102,8 +102,7 @@ public final class Probe {
             width: model.configuration.hiddenSize,
             boundaries: model.configuration.layerCount + 1)
         var checks: [RunRecord.SelfCheck] = []
-        // One short block is enough for the head: the same code computes every row.
-        let rows = min(Session.blockLength, document.tokens.count)
+        let rows = min(HeadCheck.rows, document.tokens.count)
         let lensLogits = lens.map { _ in
             FloatBuffer(count: rows * model.configuration.vocabularySize)
         }
@@ -113,8 +112,7 @@ public final class Probe {
             if let lensLogits, positions.lowerBound == 0 {
                 checks.append(
                     HeadCheck.run(
-                        model: model, states: states, rows: positions.count,
-                        lensLogits: lensLogits))
+                        model: model, states: states, rows: rows, lensLogits: lensLogits))
             }
         }
         return [residual.result] + checks

@@ -251,9 +251,10 @@ extension ReportContent {
         let opened: Markup = ranking.items.count <= 12 ? " open=\"open\"" : ""
         return """
             <h3>Alternatives</h3>
-            <p>Contiguous windows, best first within each length. Windows of different lengths are not \
-            ranked against each other: a longer one averages more layers. The number is the one that \
-            <code>--alternative</code> takes.</p>
+            <p>Contiguous windows: the leading one first, then the best of each length. Means of \
+            different lengths do not compare, since a longer window averages more layers; depth does: \
+            how far the mean lies below that of as many middle layers drawn at random, in standard \
+            deviations. The number is the one that <code>--alternative</code> takes.</p>
             <div class="pair">\(picture)<div><details\(opened)>\
             <summary>All \(Prose.counted(ranking.items.count, "alternative"))</summary>\
             \(alternativesTable(ranking.items))</details></div></div>
