@@ -90,7 +90,8 @@ import Tokenizers
     /// `{"tokens": [1, 2, 3]}\r\n\n{"tokens": [4, 5]}\n` and `{"tokens": [6]}`.
     private static let members: [UInt8] = Array(
         Data(
-            base64Encoded: "H4sIAAAAAAACA6tWKsnPTs0rVrJSiDbUUTDSUTCOreXl4qpGEjfRUTCNreUCAL6dWIQrAAAA"
+            base64Encoded:
+                "H4sIAAAAAAACA6tWKsnPTs0rVrJSiDbUUTDSUTCOreXl4qpGEjfRUTCNreUCAL6dWIQrAAAA"
                 + "H4sIAAAAAAACA6tWKsnPTs0rVrJSiDaLrQUAxSj20A8AAAA=") ?? Data())
 
     @Test func gzipFilesAreReadThroughAllMembers() throws {

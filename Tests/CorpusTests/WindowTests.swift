@@ -127,12 +127,13 @@ import Tokenizers
     }
 
     /// Offsets are what Python's `bytes.decode` gives as the start of the error.
-    @Test(arguments: [
-        ([97, 98, 0xEF, 0xBF], 2), ([0xEF, 0xBF, 65], 0), ([0xC3, 0xA9, 0xFF], 2),
-        ([120, 0xED, 0xA0, 0x80], 1), ([0xC0, 0x80], 0), ([97, 98, 99, 0xF5, 0x80], 3),
-        ([0xE4, 0xB8, 0xAD, 0x80], 3), ([0xEF, 0xBF, 0xBD, 32, 111, 107, 0xE2, 0x82], 6),
-        ([0xF0, 0x9F, 0x98, 65], 0), ([0, 10, 0x80], 2),
-    ] as [([UInt8], Int)])
+    @Test(
+        arguments: [
+            ([97, 98, 0xEF, 0xBF], 2), ([0xEF, 0xBF, 65], 0), ([0xC3, 0xA9, 0xFF], 2),
+            ([120, 0xED, 0xA0, 0x80], 1), ([0xC0, 0x80], 0), ([97, 98, 99, 0xF5, 0x80], 3),
+            ([0xE4, 0xB8, 0xAD, 0x80], 3), ([0xEF, 0xBF, 0xBD, 32, 111, 107, 0xE2, 0x82], 6),
+            ([0xF0, 0x9F, 0x98, 65], 0), ([0, 10, 0x80], 2),
+        ] as [([UInt8], Int)])
     func textThatIsNotUTF8NamesTheFirstWrongByte(_ bytes: [UInt8], _ offset: Int) throws {
         let folder = try ScratchDirectory()
         let path = try folder.write(bytes, to: "data.txt")
@@ -177,7 +178,8 @@ import Tokenizers
         // With a BOS in it the window needs one token less.
         let reader = CorpusReader.ofIDs(
             window: 6, bos: .always, tokenizer: try Fixtures.withBOS())
-        #expect(try reader.read(path: path) == [Document(tokens: [2, 0, 1, 2, 3, 4], addedTokens: 1)])
+        #expect(
+            try reader.read(path: path) == [Document(tokens: [2, 0, 1, 2, 3, 4], addedTokens: 1)])
     }
 
     @Test func aWindowMustHoldMoreThanTheBOS() throws {

@@ -57,8 +57,16 @@ struct BorderGolden: Sendable, CustomTestStringConvertible {
                 ]
                 let olmes: JSON = ["doc_id": 1, "request": pair, "label": nil]
                 for line in [pair, olmes] {
-                    let read = try reader.read(Array(line.text(indent: 0).utf8), number: 1)
-                    #expect(read == request, "\(golden.testDescription): \(pair.text(indent: 0))")
+                    let text = "\(golden.testDescription): \(line.text(indent: 0))"
+                    let read = Result { () throws(ScoreError) in
+                        try reader.read(Array(line.text(indent: 0).utf8), number: 1)
+                    }
+                    guard request.firstScored < request.tokens.count else {
+                        // The harness stops at an assertion where merging leaves nothing to score.
+                        #expect(throws: ScoreError.self, "\(text)") { try read.get() }
+                        continue
+                    }
+                    #expect(read == .success(request), "\(text)")
                 }
             }
         }
@@ -132,6 +140,7 @@ struct BorderGolden: Sendable, CustomTestStringConvertible {
         (#"{"text": ""}"#, "0 tokens"), (#"{"text": "a"}"#, "1 tokens"),
         (#"{"context": "a b", "continuation": ""}"#, "the continuation is empty"),
         (#"{"context": "", "continuation": ""}"#, "the continuation is empty"),
+        (#"{"context": "half a wo", "continuation": "rd"}"#, "no token is left"),
         (#"{"context": "", "continuation": "a"}"#, "needs a BOS or EOS token"),
     ])
     func aBadLineIsNamedByItsNumber(_ line: String, _ says: String) throws {

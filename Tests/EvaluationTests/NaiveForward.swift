@@ -104,7 +104,8 @@ struct NaiveForward {
         let gated = zip(gate, up).map { gate, up in
             zip(gate, up).map { g, u in
                 isGemma
-                    ? 0.5 * g * (1 + tanh((2 / Double.pi).squareRoot() * (g + 0.044715 * g * g * g)))
+                    ? 0.5 * g
+                        * (1 + tanh((2 / Double.pi).squareRoot() * (g + 0.044715 * g * g * g)))
                         * u
                     : g / (1 + exp(-g)) * u
             }

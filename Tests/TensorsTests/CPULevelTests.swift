@@ -91,7 +91,8 @@ import Testing
     /// Special values take the same way through every build; which NaN comes out is not defined.
     @Test func specialValuesGiveTheSameBytes() {
         let inputs: [Float] = [
-            0, -0.0, .leastNonzeroMagnitude, -.leastNormalMagnitude, 88.02, 88.03, -87.33654, -87.34,
+            0, -0.0, .leastNonzeroMagnitude, -.leastNormalMagnitude, 88.02, 88.03, -87.33654,
+            -87.34,
             .infinity, -.infinity, .nan, .greatestFiniteMagnitude, -.greatestFiniteMagnitude,
         ]
         let up = [Float](repeating: 1.5, count: inputs.count)

@@ -45,8 +45,8 @@ func values(_ pointer: UnsafePointer<Float>, _ count: Int) -> [Float] {
             .map { -Float(bitPattern: $0) }
         for inputs in [positive, negative] {
             let results = exponentials(inputs)
-            let worst = zip(results, inputs).map { errorInULPs($0, of: $1) }.max()
-            #expect(try #require(worst) <= 1.25)
+            let worst = zip(results, inputs).map { errorInULPs($0, of: $1) }.max() ?? .infinity
+            #expect(worst <= 1.25)
         }
     }
 
@@ -118,7 +118,11 @@ func values(_ pointer: UnsafePointer<Float>, _ count: Int) -> [Float] {
         let h = random.normals(d, deviation: 100)
         let g = random.normals(d)
         let got = withOffset(h, 1) { h in withOffset(g, 2) { etd_pair_products(h, $0, d) } }
-        var hh = 0.0, gg = 0.0, hg = 0.0, uu = 0.0, uh = 0.0
+        var hh = 0.0
+        var gg = 0.0
+        var hg = 0.0
+        var uu = 0.0
+        var uh = 0.0
         for (a, b) in zip(h.map(Double.init), g.map(Double.init)) {
             hh += a * a
             gg += b * b

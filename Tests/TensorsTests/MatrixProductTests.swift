@@ -13,7 +13,7 @@ struct StoredWeight {
     /// [rows, columns] in the matrix's own row order.
     let values: [Double]
 
-    private final class Bytes: Sendable {
+    private final class Bytes {
         let bytes: UnsafeRawBufferPointer
 
         init(_ contents: [UInt8], offset: Int) {
@@ -24,7 +24,7 @@ struct StoredWeight {
             bytes = UnsafeRawBufferPointer(rebasing: whole[offset...])
         }
 
-        nonisolated(unsafe) private let whole: UnsafeRawBufferPointer
+        private let whole: UnsafeRawBufferPointer
 
         deinit { whole.deallocate() }
     }
