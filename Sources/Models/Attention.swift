@@ -3,25 +3,27 @@ import Foundation
 import Tensors
 
 /// Keys and values of one executed step: two arrays [kv heads, capacity, head dimension].
-final class KeyValueSlot: Sendable {
-    let keys: FloatBuffer
-    let values: FloatBuffer
+package final class KeyValueSlot: Sendable {
+    package let keys: FloatBuffer
+    package let values: FloatBuffer
     let capacity: Int
     let headDimension: Int
 
-    init(heads: Int, capacity: Int, headDimension: Int) {
+    package init(heads: Int, capacity: Int, headDimension: Int) {
         self.capacity = capacity
         self.headDimension = headDimension
         keys = FloatBuffer(count: heads * capacity * headDimension)
         values = FloatBuffer(count: heads * capacity * headDimension)
     }
 
-    func offset(head: Int, position: Int) -> Int { (head * capacity + position) * headDimension }
+    package func offset(head: Int, position: Int) -> Int {
+        (head * capacity + position) * headDimension
+    }
 }
 
 /// Causal softmax attention over blocks of keys, with a running maximum and sum per query, so that no
 /// [T, T] matrix exists (Milakov & Gimelshein 2018; Dao et al. 2022).
-enum BlockedAttention {
+package enum BlockedAttention {
     static let queriesPerTile = 64
     static let keysPerBlock = 256
 
@@ -29,7 +31,7 @@ enum BlockedAttention {
     ///   - queries: [T, heads, head dimension], rotated; T = positions.count.
     ///   - out: [T, heads, head dimension].
     ///   - window: positions a query sees, itself included; nil for all.
-    static func run(
+    package static func run(
         queries: FloatBuffer, slot: KeyValueSlot, heads: Int, keyValueHeads: Int,
         positions: Range<Int>, window: Int?, scale: Float, out: FloatBuffer
     ) {

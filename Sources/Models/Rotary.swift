@@ -30,12 +30,12 @@ extension RotaryParameters {
 }
 
 /// Cosines and sines of every position up to a capacity: two arrays [positions, dimension / 2].
-final class RotaryTable: Sendable {
-    let half: Int
-    let cosine: FloatBuffer
-    let sine: FloatBuffer
+package final class RotaryTable: Sendable {
+    package let half: Int
+    package let cosine: FloatBuffer
+    package let sine: FloatBuffer
 
-    init(_ parameters: RotaryParameters, positions: Int) {
+    package init(_ parameters: RotaryParameters, positions: Int) {
         let frequencies = parameters.inverseFrequencies
         half = frequencies.count
         cosine = FloatBuffer(count: positions * half)

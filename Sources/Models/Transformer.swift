@@ -46,7 +46,7 @@ public final class Transformer: Sendable {
     }
 
     /// Embedding outputs [tokens, d] as the first layer receives them.
-    func embed(_ tokens: ArraySlice<Int32>, into out: UnsafeMutablePointer<Float>) {
+    package func embed(_ tokens: ArraySlice<Int32>, into out: UnsafeMutablePointer<Float>) {
         let width = configuration.hiddenSize
         for (row, token) in tokens.enumerated() {
             embedding.decode(Int(token)..<Int(token) + 1, into: out + row * width)
@@ -72,33 +72,31 @@ public struct Norm: Sendable {
 }
 
 /// A linear map with its bias, if it has one.
-struct Projection: Sendable {
-    let weight: WeightMatrix
-    let bias: [Float]?
+package struct Projection: Sendable {
+    package let weight: WeightMatrix
+    package let bias: [Float]?
 
-    func callAsFunction(
-        _ x: FloatBuffer, rows: Int, into out: FloatBuffer
-    ) {
+    package func callAsFunction(_ x: FloatBuffer, rows: Int, into out: FloatBuffer) {
         MatrixProduct.multiply(x.pointer, rows: rows, by: weight, bias: bias, into: out.pointer)
     }
 }
 
 /// The weights of one decoder layer. Norms that the family does not have are nil.
 public struct DecoderLayer: Sendable {
-    let attention: ModelConfiguration.Attention
-    let attentionNorm: Norm?
-    let query: Projection
-    let key: Projection
-    let value: Projection
-    let queryNorm: Norm?
-    let keyNorm: Norm?
-    let attentionOutput: Projection
-    let postAttentionNorm: Norm?
-    let mlpNorm: Norm?
-    let gate: Projection
-    let up: Projection
-    let down: Projection
-    let postMLPNorm: Norm?
+    package let attention: ModelConfiguration.Attention
+    package let attentionNorm: Norm?
+    package let query: Projection
+    package let key: Projection
+    package let value: Projection
+    package let queryNorm: Norm?
+    package let keyNorm: Norm?
+    package let attentionOutput: Projection
+    package let postAttentionNorm: Norm?
+    package let mlpNorm: Norm?
+    package let gate: Projection
+    package let up: Projection
+    package let down: Projection
+    package let postMLPNorm: Norm?
 
     /// Weights of the matrix products.
     var productParameters: Int {

@@ -60,16 +60,14 @@ public struct Tokenizer: Sendable {
 
     /// The string of a token as the vocabulary spells it: "Ġthe", "▁the", "<0x0A>".
     public func token(_ id: Int32) -> String? {
-        text(id).map { String(decoding: $0, as: UTF8.self) }
+        let text =
+            pipeline.addedTokens.token(id).map { $0[...] } ?? pipeline.model.vocabulary.token(id)
+        return text.map { String(decoding: $0, as: UTF8.self) }
     }
 
     /// The id of a token, spelled as the vocabulary spells it.
     public func id(of token: String) -> Int32? {
         pipeline.addedTokens.id(of: token.utf8) ?? pipeline.model.vocabulary.id(of: token.utf8)
-    }
-
-    private func text(_ id: Int32) -> [UInt8]? {
-        pipeline.addedTokens.token(id) ?? pipeline.model.vocabulary.token(id).map(Array.init)
     }
 
     // MARK: - Encoding
@@ -108,7 +106,10 @@ public struct Tokenizer: Sendable {
     /// vocabularies) or for each byte (byte fallback).
     public func decode(_ ids: [Int32], skipSpecialTokens: Bool) -> String {
         let tokens = ids.compactMap { id -> [UInt8]? in
-            guard let token = text(id) else { return nil }
+            guard
+                let token = pipeline.addedTokens.decoded(id)
+                    ?? pipeline.model.vocabulary.token(id).map(Array.init)
+            else { return nil }
             return skipSpecialTokens && pipeline.addedTokens.isSpecial(token) ? nil : token
         }
         guard let decoder = pipeline.decoder else {

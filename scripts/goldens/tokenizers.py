@@ -310,7 +310,7 @@ BOUNDARY_TEXTS = [t for t in PROSE + UNICODE + SPECIAL + RUNS if len(t) < 130] +
 PATTERNS = [
     LLAMA3, GPT2, r"\p{N}{1,3}", r"\s+", r"\S+", r"\w+|[^\w\s]+", r"\d", r"[^\S\r\n]+", r"(?i:the|ß)",
     r"(?<=\p{L})(?=\p{Lu})", r"^.|.$", r"[\]\-a-c]+", r"[[a-m]&&[^aeiou]]+", r"a*?b|x{2,}", r"(?m:a.b)",
-    r"\p{Ll}++\.?|\h{2}", r"[\x{4E00}-\x{9FA5}\u3040-\u30FF]+", r"\b\w", r"[^\p{^L}]+", r"\p{Han}+",
+    r"\p{Ll}++\.?|\h{2}", r"[\x{4E00}-\x{9FA5}\u3040-\u30FF]+", r"\b\w|\w\B", r"[^\p{^L}]+", r"\p{Han}+",
     r"'(?:[sdmt]|ll|ve|re)| ?[\p{P}\p{S}]+", r"[!-/:-@\[-`{-~]",
     r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+(?i:'s|'t|'re|'ve|'m|'ll|'d)?"
     r"|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*(?i:'s|'t|'re|'ve|'m|'ll|'d)?"
@@ -538,16 +538,17 @@ def small_sentencepiece(space_prefix):
     types += [1] * (len(tokens) - len(types))
     scores = [0.0] * (first + 256) + [-float(n) for n in range(len(tokens) - first - 256)]
     if not space_prefix:
-        tokens += ["\n\n", "  ", "<table>", "</table>"]
-        types += [4] * 4
-        scores += [-1000.0] * 4
+        defined = [x for x in ("\n\n", "  ", "<table>", "</table>", "[multimodal]") if x not in tokens]
+        tokens += defined
+        types += [4] * len(defined)
+        scores += [-1000.0] * len(defined)
     order = ["<unk>", "<s>", "</s>"] if space_prefix else ["<unk>", "<bos>", "<eos>"]
     unknown, bos, eos = (tokens.index(x) for x in order)
     return {
         "model": "llama", "pre": "default", "tokens": tokens, "scores": scores, "token_type": types,
         "merges": None, "bos_token_id": bos, "eos_token_id": eos, "unknown_token_id": unknown,
-        "padding_token_id": None, "add_bos_token": True if not space_prefix else None,
-        "add_eos_token": False, "add_space_prefix": space_prefix if not space_prefix else None}
+        "padding_token_id": None, "add_bos_token": None if space_prefix else True,
+        "add_eos_token": False, "add_space_prefix": None if space_prefix else False}
 
 
 def write_gguf_small():

@@ -75,32 +75,38 @@ extension HuggingFaceReader {
     }
 
     /// The added tokens with the ids that `tokenizers` gives them: a token of the model keeps its id,
-    /// others are numbered behind the model's, whatever number the file says.
+    /// the others are numbered on from the size of the model's vocabulary, whatever the file says.
     func addedTokens(
         _ nodes: [Node], model: BytePairModel
     ) throws(TokenizerError) -> [AddedToken] {
         var tokens: [AddedToken] = []
-        var known = Vocabulary(minimumCapacity: nodes.count)
-        var highest: Int32?
+        var indices = ByteTable(minimumCapacity: nodes.count)
+        var next = Int32(clamping: model.vocabulary.count)
         for node in nodes {
             let content = try node.bytes("content")
             if content.isEmpty { continue }
-            let size = Int32(clamping: model.vocabulary.count)
-            let next = highest.map { $0 >= size || size == 0 ? $0 &+ 1 : size } ?? size
-            let id = known.id(of: content) ?? model.vocabulary.id(of: content) ?? next
-            highest = max(highest ?? id, id)
-            if !known.insert(content, id: id) { continue }
+            let (index, isNew) = indices.insert(content)
+            var id = isNew ? model.vocabulary.id(of: content) : tokens[index].id
+            if id == nil {
+                id = next
+                next += 1
+            }
             let isSpecial = try node.bool("special", default: false)
-            tokens.append(
-                AddedToken(
-                    content: content, id: id, isSpecial: isSpecial,
-                    isNormalized: try node.bool("normalized", default: !isSpecial),
-                    stripsLeft: try node.bool("lstrip", default: false),
-                    stripsRight: try node.bool("rstrip", default: false),
-                    isSingleWord: try node.bool("single_word", default: false)))
+            var token = AddedToken(
+                content: content, id: id ?? next, isSpecial: isSpecial,
+                isNormalized: try node.bool("normalized", default: !isSpecial),
+                stripsLeft: try node.bool("lstrip", default: false),
+                stripsRight: try node.bool("rstrip", default: false),
+                isSingleWord: try node.bool("single_word", default: false))
+            if isNew {
+                tokens.append(token)
+            } else {
+                // Named twice: the last settings count, but special once is special for good.
+                token.isSpecial = isSpecial || tokens[index].isSpecial
+                tokens[index] = token
+            }
         }
-        // Of two tokens that match the same text, `tokenizers` tries special ones first.
-        return tokens.filter(\.isSpecial) + tokens.filter { !$0.isSpecial }
+        return tokens
     }
 }
 

@@ -201,10 +201,15 @@ struct HuggingFaceReader {
         switch type {
         case "ByteLevel": return ([], [])
         case "Sequence":
+            // A second template would see the first one's parts as a pair of texts.
             var whole: Template = ([], [])
             for element in try node.elements("processors") {
                 let step = try postProcessor(element)
-                whole = (step.prefix + whole.prefix, whole.suffix + step.suffix)
+                if step.prefix.isEmpty && step.suffix.isEmpty { continue }
+                guard whole.prefix.isEmpty && whole.suffix.isEmpty else {
+                    throw node.invalid("adds tokens in more than one step")
+                }
+                whole = step
             }
             return whole
         case "TemplateProcessing": return try template(node)

@@ -101,45 +101,46 @@ struct AddedTokenMatcher: Sendable {
 
 /// All added tokens of a tokenizer.
 struct AddedVocabulary: Sendable {
+    private struct Entry {
+        let token: AddedToken
+        /// The token's text after the normalizer, if that is what is looked for.
+        let pattern: [UInt8]
+    }
+
     private var byContent: Vocabulary
-    private let byID: [Int32: AddedToken]
-    /// The contents of special tokens: an id is special if its text is.
+    private let byID: [Int32: Entry]
+    /// The contents of special tokens. An id is special if the text that its decoder sees is.
     private var special = ByteTable()
     private let literal: AddedTokenMatcher
     private let normalized: AddedTokenMatcher
 
     init(_ tokens: [AddedToken], normalizer: Normalizer?) {
         byContent = Vocabulary(minimumCapacity: tokens.count)
-        var byID: [Int32: AddedToken] = [:]
+        var byID: [Int32: Entry] = [:]
         for token in tokens {
             _ = byContent.insert(token.content, id: token.id)
-            byID[token.id] = token
+            var pattern = token.content
+            if token.isNormalized, let normalizer {
+                var startsAtOrigin = true
+                pattern = normalizer.apply(pattern, startsAtOrigin: &startsAtOrigin)
+            }
+            byID[token.id] = Entry(token: token, pattern: pattern)
             if token.isSpecial { special.insert(token.content) }
         }
         self.byID = byID
-        // The flags that count are those of the last token with the same id.
-        let effective = tokens.map { token in
-            var effective = byID[token.id] ?? token
-            effective.content = token.content
-            effective.isNormalized = token.isNormalized
-            return effective
-        }
-        let plain = effective.filter { !$0.isNormalized }
+        let plain = tokens.filter { !$0.isNormalized }
         literal = AddedTokenMatcher(plain, patterns: plain.map(\.content))
-        let rewritten = effective.filter(\.isNormalized)
+        let rewritten = tokens.filter(\.isNormalized)
         normalized = AddedTokenMatcher(
-            rewritten,
-            patterns: rewritten.map { token in
-                var startsAtOrigin = true
-                return normalizer?.apply(token.content, startsAtOrigin: &startsAtOrigin)
-                    ?? token.content
-            })
+            rewritten, patterns: rewritten.map { byID[$0.id]?.pattern ?? $0.content })
     }
 
     var highestID: Int32? { byID.keys.max() }
 
     func id(of token: some Collection<UInt8>) -> Int32? { byContent.id(of: token) }
-    func token(_ id: Int32) -> [UInt8]? { byID[id]?.content }
+    func token(_ id: Int32) -> [UInt8]? { byID[id]?.token.content }
+    /// What a decoder sees of a token: its normalized text.
+    func decoded(_ id: Int32) -> [UInt8]? { byID[id]?.pattern }
     func isSpecial(_ content: [UInt8]) -> Bool { special.find(content) != nil }
 
     enum Segment {

@@ -93,8 +93,14 @@ extension Pieces {
                 end = ranges[current].lowerBound
             }
         }
-        pattern.forEachMatch(in: text, ranges: ranges) { index, match in
-            advance(to: index)
+        // A piece of one character stays whole, match or not: isolated digits need no matching.
+        let candidates =
+            behavior == .isolated
+            ? ranges.indices.filter {
+                ranges[$0].count > UTF8Scan.length(of: text[ranges[$0].lowerBound])
+            } : Array(ranges.indices)
+        pattern.forEachMatch(in: text, ranges: candidates.map { ranges[$0] }) { index, match in
+            advance(to: candidates[index])
             splitter.add(end..<match.lowerBound, isMatch: false)
             splitter.add(match, isMatch: true, evenIfEmpty: true)
             end = match.upperBound

@@ -2,7 +2,8 @@
 ///
 /// Every construct is either known to mean the same after the rewriting, or refused by name: a
 /// pattern is never passed on in the hope that it fits. Not known are back references, named groups,
-/// conditionals, options in mid-group, and the scripts and properties outside `knownProperties`.
+/// conditionals, options in mid-group, unbounded loops over groups, and the scripts and properties
+/// outside `knownProperties`.
 struct OnigurumaTranslator {
     private let pattern: String
     private let scalars: [Unicode.Scalar]
@@ -18,6 +19,10 @@ struct OnigurumaTranslator {
     /// neither letters nor decimal digits.
     private static let word =
         #"\p{Alphabetic}\p{M}\p{Nd}\p{Pc}\x{B2}\x{B3}\x{B9}\x{BC}\x{BD}\x{BE}"#
+    /// ICU keeps a state for every round of such a loop and gives up, without a word, after some
+    /// hundred thousand. Loops over a character or class need no states.
+    private static let groupLoop =
+        "repeats a group without bound, which this package cannot match in long texts"
     private static let knownProperties: Set<String> = [
         "L", "Lu", "Ll", "Lt", "Lm", "Lo", "M", "Mn", "Mc", "Me", "N", "Nd", "Nl", "No", "P", "Pc",
         "Pd", "Ps", "Pe", "Pi", "Pf", "Po", "S", "Sm", "Sc", "Sk", "So", "Z", "Zs", "Zl", "Zp", "C",
@@ -30,9 +35,10 @@ struct OnigurumaTranslator {
         var depth = 0
         // Options such as (?i) are taken only where a group or the pattern begins.
         var atStart = true
+        var endsGroup = false
         while let scalar = peek() {
-            let wasAtStart = atStart
-            atStart = false
+            let (wasAtStart, wasGroup) = (atStart, endsGroup)
+            (atStart, endsGroup) = (false, false)
             switch scalar {
             case "\\":
                 try escape(inClass: false)
@@ -47,11 +53,13 @@ struct OnigurumaTranslator {
                 depth -= 1
                 if depth < 0 { throw refuse("has an unmatched ')'") }
                 output += ")"
+                endsGroup = true
             case "*", "+", "?":
+                if wasGroup, scalar != "?" { throw refuse(Self.groupLoop) }
                 position += 1
                 output += String(scalar) + quantifierSuffix()
             case "{":
-                try interval()
+                try interval(ofGroup: wasGroup)
             case "|", "^", "$", ".":
                 position += 1
                 output.unicodeScalars.append(scalar)
@@ -87,7 +95,7 @@ struct OnigurumaTranslator {
     }
 
     /// `{n}`, `{n,}`, `{n,m}` or `{,m}`; any other brace stands for itself.
-    private mutating func interval() throws(PatternError) {
+    private mutating func interval(ofGroup: Bool) throws(PatternError) {
         var end = position + 1
         var body = ""
         while end < scalars.count, scalars[end] != "}", body.count < 16 {
@@ -104,6 +112,7 @@ struct OnigurumaTranslator {
             output += Self.literal("{")
             return
         }
+        if ofGroup, bounds.last == "" { throw refuse(Self.groupLoop) }
         position = end + 1
         output += bounds[0].isEmpty ? "{0,\(bounds[1])}" : "{\(body)}"
         if let next = peek(), next == "+" || (next == "?" && bounds.count == 1) {
@@ -160,6 +169,8 @@ struct OnigurumaTranslator {
     private mutating func escape(inClass: Bool) throws(PatternError) -> String {
         guard let scalar = peek(1) else { throw refuse("ends in a backslash") }
         position += 2
+        // ICU's own \b looks through combining marks.
+        let word = "[\(Self.word)]"
         let set: String
         switch scalar {
         case "s": set = #"\p{White_Space}"#
@@ -171,9 +182,12 @@ struct OnigurumaTranslator {
         case "h": set = "[0-9a-fA-F]"
         case "H": set = "[^0-9a-fA-F]"
         case "p", "P": set = try property(isNegated: scalar == "P")
-        case "A", "z", "Z", "b", "B":
-            if inClass, scalar != "b" { throw refuse("has \"\\\(scalar)\" in a class") }
-            set = inClass ? Self.literal("\u{8}") : "\\\(scalar)"
+        case "b" where inClass: set = Self.literal("\u{8}")
+        case "b": set = "(?:(?<=\(word))(?!\(word))|(?<!\(word))(?=\(word)))"
+        case "B": set = "(?:(?<=\(word))(?=\(word))|(?<!\(word))(?!\(word)))"
+        case "A", "z", "Z":
+            if inClass { throw refuse("has \"\\\(scalar)\" in a class") }
+            set = "\\\(scalar)"
         default: set = Self.literal(try character(scalar))
         }
         if !inClass { output += set }
