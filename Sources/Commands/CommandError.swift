@@ -10,6 +10,8 @@ public enum CommandError: Error, Equatable, CustomStringConvertible {
     case line(path: String, line: Int, problem: String)
     case flag(name: String, problem: String)
     case nonFiniteWeights(path: String, tensors: [String])
+    /// A pass over the model at `path` could not be made or trusted.
+    case pass(path: String, problem: String)
 
     public var description: String {
         switch self {
@@ -18,7 +20,8 @@ public enum CommandError: Error, Equatable, CustomStringConvertible {
                 + "`scripts/fetch-model \(name)` fetches it or says how"
         case .holdsAnotherRun(let path):
             "--out \(path): holds another run; choose another directory, or --overwrite to replace it"
-        case .notADirectory(let path): "\(path): is not a directory"
+        case .notADirectory(let path):
+            "--out \(path): is not a directory; give the name of one, which is made if missing"
         case .notARun(let path, let missing):
             "\(path): is not a run directory: it has no \(missing); `etd-analyze probe` makes one"
         case .noTokenizer(let path):
@@ -30,8 +33,10 @@ public enum CommandError: Error, Equatable, CustomStringConvertible {
         case .line(let path, let line, let problem): "\(path): line \(line): \(problem)"
         case .flag(let name, let problem): "\(name): \(problem)"
         case .nonFiniteWeights(let path, let tensors):
-            "\(path): \(tensors.count) tensors hold NaN or Inf: "
-                + tensors.prefix(6).joined(separator: ", ")
+            "\(path): \(tensors.count == 1 ? "1 tensor holds" : "\(tensors.count) tensors hold") NaN or Inf: "
+                + tensors.prefix(6).joined(separator: ", ") + (tensors.count > 6 ? ", …" : "")
+                + "; fetch the model again"
+        case .pass(let path, let problem): "\(path): \(problem)"
         }
     }
 }

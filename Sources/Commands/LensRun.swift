@@ -34,13 +34,24 @@ public struct LensRun {
         guard !ids.isEmpty else {
             throw CommandError.flag(name: "--prompt", problem: "holds no token; give some text")
         }
+        let context = loaded.model.configuration.contextLength
+        guard ids.count <= context else {
+            throw CommandError.flag(
+                name: "--prompt",
+                problem: "its \(ids.count) tokens do not fit the model's context of \(context); "
+                    + "shorten it")
+        }
         var readings: [[LogitLens.Reading]] = []
         let tap = LensTap(model: loaded.model, boundaries: plan.steps.count + 1) { _, reading in
             readings.append(reading)
         }
         let session = try Session(model: loaded.model, plan: plan, capacity: ids.count)
         tap.begin(ids)
-        try session.run(ids, taps: [tap])
+        do {
+            try session.run(ids, taps: [tap])
+        } catch {
+            throw CommandError.pass(path: loaded.checkpoint.path, problem: error.description)
+        }
 
         func token(_ id: Int32) -> LensTable.Token {
             LensTable.Token(

@@ -29,7 +29,10 @@ public struct ModelOptions: ParsableArguments {
         ))
     public var precision: Precision = .f32
 
-    @Option(help: "Threads to work with. Default: all cores. Results do not depend on it.")
+    @Option(
+        help: ArgumentHelp(
+            "Threads to work with. Default: all cores. Results do not depend on it.",
+            valueName: "n"))
     public var threads: Int?
 
     public init() {}
@@ -58,14 +61,18 @@ public struct DataOptions: ParsableArguments {
                 A text or token file is cut into consecutive windows, each one document; a line of a \
                 .jsonl file is one document ("text", "tokens", or "context" with "continuation"), cut \
                 to its first tokens. Default: a text of the project's own, about 6,000 tokens.
-                """))
+                """, valueName: "file"))
     public var data: String?
 
     @Option(
-        help: "Tokens per window, an added BOS included. Default: 1024, or the model's context.")
+        help: ArgumentHelp(
+            "Tokens per window, an added BOS included.",
+            discussion: "Default: 1024, or the model's context if that is shorter.", valueName: "n")
+    )
     public var sequenceLength: Int?
 
-    @Option(help: "Run at most this many windows or documents.")
+    @Option(
+        help: ArgumentHelp("Run at most this many windows or documents.", valueName: "k"))
     public var sequences: Int?
 
     @Option(
@@ -96,13 +103,19 @@ public struct SplitOptions: ParsableArguments {
     @Option(
         help: ArgumentHelp(
             "Run the layers as encoder, think block and decoder.",
-            discussion: "Such as 7-4-5, 7-4*3-5, or a split.json file."))
+            discussion: """
+                Such as 7-4-5 (with --iterations), 7-4*3-5 (the think block three times), or the \
+                split.json of a run.
+                """))
     public var split: String?
 
-    @Option(help: "How often the think block runs. 1 is the base model.")
+    @Option(
+        help: ArgumentHelp(
+            "How often the think block runs. 1 is the base model.", valueName: "k"))
     public var iterations: Int?
 
-    @Option(help: "Take this alternative of the split file, from 1.")
+    @Option(
+        help: ArgumentHelp("Take this alternative of the split file, from 1.", valueName: "n"))
     public var alternative: Int?
 
     @Flag(help: "Take a split file that was made for other weights.")

@@ -40,8 +40,20 @@ public struct ProbeRun {
 
     /// Runs it and gives what was written.
     public func run() throws -> (layers: LayersRecord, split: SplitRecord, run: RunRecord) {
+        let made = try RunDirectory.prepare(out, overwrite: overwrite)
+        do {
+            return try measureAndWrite()
+        } catch {
+            // Leaves a directory that something stands in.
+            if made { rmdir(out) }
+            throw error
+        }
+    }
+
+    private func measureAndWrite() throws -> (
+        layers: LayersRecord, split: SplitRecord, run: RunRecord
+    ) {
         let clock = Stopwatch()
-        try RunDirectory.prepare(out, overwrite: overwrite)
         model.apply(quiet: quiet)
 
         let loaded = try ModelSource(model.model).open()
@@ -59,8 +71,8 @@ public struct ProbeRun {
                 progress.advance(by: $0)
             }
         } catch {
-            progress.finish()
-            throw error
+            progress.abandon()
+            throw CommandError.pass(path: loaded.checkpoint.path, problem: error.description)
         }
         progress.finish()
         let passed = clock.seconds

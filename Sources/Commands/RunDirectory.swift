@@ -14,12 +14,15 @@ public enum RunDirectory {
 
     /// Makes the directory before the work starts, so that a target that cannot be written is known
     /// then and not an hour later.
+    /// - Returns: whether it was not there before.
     /// - Throws: `CommandError.holdsAnotherRun`, `FileError.system`.
-    static func prepare(_ path: String, overwrite: Bool) throws {
+    static func prepare(_ path: String, overwrite: Bool) throws -> Bool {
         let manager = FileManager.default
         var isDirectory: ObjCBool = false
+        var isNew = true
         if manager.fileExists(atPath: path, isDirectory: &isDirectory) {
             guard isDirectory.boolValue else { throw CommandError.notADirectory(path: path) }
+            isNew = false
             let present = [layers, table, split, report, run].filter {
                 manager.fileExists(atPath: "\(path)/\($0)")
             }
@@ -29,21 +32,22 @@ public enum RunDirectory {
             try manager.createDirectory(atPath: path, withIntermediateDirectories: true)
         } catch {
             throw FileError.system(
-                path: path, operation: "create the directory",
-                reason: (error as NSError).localizedDescription)
+                path: "--out \(path)", operation: "create the directory",
+                reason: Terminal.reason(error))
         }
         guard access(path, W_OK) == 0 else {
             throw FileError.system(
-                path: path, operation: "write to the directory",
+                path: "--out \(path)", operation: "write to the directory",
                 reason: String(cString: strerror(errno)))
         }
-        // From here on the directory does not claim to hold a whole run.
-        if overwrite { unlink("\(path)/\(run)") }
+        return isNew
     }
 
     static func write(
         layers: LayersRecord, split: SplitRecord, run: RunRecord, to path: String
     ) throws {
+        // An older run's: from here on the directory does not claim to hold a whole run.
+        unlink("\(path)/\(Self.run)")
         try AtomicFile.write(layers.json, to: "\(path)/\(Self.layers)")
         try AtomicFile.write(layers.csv, to: "\(path)/\(table)")
         try AtomicFile.write(split.json, to: "\(path)/\(Self.split)")

@@ -28,6 +28,7 @@ public struct ScoreRun {
     }
 
     public func run() throws {
+        try AtomicFile.check(output)
         model.apply(quiet: quiet)
         let loaded = try ModelSource(model.model).open()
         let plan = try split.plan(for: loaded)
@@ -35,6 +36,7 @@ public struct ScoreRun {
         // Every line is read before the first is scored: a mistake on the last line shows at once.
         var requests: [(line: Int, request: ScoreRequest)] = []
         let context = loaded.model.configuration.contextLength
+        let vocabulary = loaded.model.configuration.vocabularySize
         for (index, line) in try TextLines.read(path: input).enumerated() {
             let request = try reader.read(line, number: index + 1)
             guard request.tokens.count <= context else {
@@ -42,6 +44,13 @@ public struct ScoreRun {
                     path: input, line: index + 1,
                     problem: ModelError.tooLong(tokens: request.tokens.count, context: context)
                         .description)
+            }
+            if let id = request.tokens.first(where: { $0 < 0 || $0 >= vocabulary }) {
+                throw ScoreError.line(
+                    path: input, line: index + 1,
+                    problem:
+                        "token id \(id) is outside the vocabulary of \(vocabulary); were these "
+                        + "tokens made with another tokenizer?")
             }
             requests.append((index, request))
         }
@@ -60,8 +69,8 @@ public struct ScoreRun {
                 progress.advance(by: request.tokens.count)
             }
         } catch {
-            progress.finish()
-            throw error
+            progress.abandon()
+            throw CommandError.pass(path: loaded.checkpoint.path, problem: "\(error)")
         }
         progress.finish()
         try AtomicFile.write(lines, to: output)

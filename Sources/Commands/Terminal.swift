@@ -1,15 +1,30 @@
+import Files
 import Foundation
 
 /// The process's standard streams.
 public enum Terminal {
     /// One line on standard error.
     public static func note(_ text: String) {
-        FileHandle.standardError.write(Data((text + "\n").utf8))
+        // A note that cannot be written is not worth stopping the work for.
+        try? FileHandle.standardError.write(contentsOf: Data((text + "\n").utf8))
     }
 
     /// Text on standard output.
-    public static func write(_ text: String) {
-        FileHandle.standardOutput.write(Data(text.utf8))
+    /// - Throws: `FileError.system`, as on a full disk.
+    public static func write(_ text: String) throws(FileError) {
+        do {
+            try FileHandle.standardOutput.write(contentsOf: Data(text.utf8))
+        } catch {
+            throw .system(path: "standard output", operation: "write", reason: reason(error))
+        }
+    }
+
+    /// The system's words for what Foundation met; Foundation's own say less, and not which error.
+    static func reason(_ error: any Error) -> String {
+        let outer = error as NSError
+        let cause = outer.userInfo[NSUnderlyingErrorKey] as? NSError ?? outer
+        return cause.domain == NSPOSIXErrorDomain
+            ? String(cString: strerror(Int32(cause.code))) : cause.localizedDescription
     }
 
     /// The lines of standard input as bytes, without their line feeds. A last line without one counts.

@@ -24,7 +24,7 @@ public enum CorpusError: Error, Equatable, CustomStringConvertible {
         case .line(let path, let line, let problem): "\(path): line \(line): \(problem)"
         case .notUTF8(let path, let offset):
             "\(path): not UTF-8 text: the byte at offset \(offset) fits no character; convert the file"
-        case .empty(let path): "\(path): holds no text"
+        case .empty(let path): "\(path): holds no text; give a file that does"
         case .tooShort(let path, let tokens, let window):
             "\(path): its \(tokens) tokens do not fill one window of \(window); give more text or a "
                 + "smaller --sequence-length"
@@ -34,7 +34,8 @@ public enum CorpusError: Error, Equatable, CustomStringConvertible {
         case .noBOS(let path):
             "\(path): --bos always, but neither the tokenizer nor the configuration names a BOS token"
         case .tokenOutOfRange(let path, let place, let id, let vocabularySize):
-            "\(path): \(place): token id \(id) is outside the vocabulary of \(vocabularySize)"
+            "\(path): \(place): token id \(id) is outside the vocabulary of \(vocabularySize); "
+                + "were these tokens made with another tokenizer?"
         case .invalidWindow(let length, let problem): "--sequence-length \(length): \(problem)"
         }
     }

@@ -33,6 +33,16 @@ public enum AtomicFile {
         }
     }
 
+    /// Fails where `write` would, before the work that makes the content: the folder is missing or
+    /// cannot be written to, or a directory has the name.
+    public static func check(_ path: String) throws(FileError) {
+        if Paths.kind(path) == .directory {
+            throw .system(path: path, operation: "write", reason: "it is a directory")
+        }
+        let folder = Paths.directory(of: path)
+        guard access(folder, W_OK) == 0 else { throw .lastSystemError(path, "create") }
+    }
+
     public static func write(_ text: String, to path: String) throws(FileError) {
         try write(text.utf8, to: path)
     }

@@ -18,13 +18,14 @@ public enum ModelError: Error, Equatable, CustomStringConvertible {
             "\(path): unknown architecture \"\(name)\"; known are \(known.joined(separator: ", "))"
         case .configuration(let path, let field, let problem): "\(path): \(field): \(problem)"
         case .missingTensors(let path, let names):
-            "\(path): \(names.count) tensors are missing that the configuration asks for: "
-                + Self.list(names)
+            "\(path): \(Self.tensors(names, "is", "are")) missing that the configuration asks for: "
+                + Self.list(names) + "; fetch the whole model again"
         case .leftoverTensors(let path, let names):
-            "\(path): \(names.count) tensors have no place in this architecture, so its numbers would "
-                + "be wrong: " + Self.list(names)
+            "\(path): \(Self.tensors(names, "has", "have")) no place in this architecture, so its "
+                + "numbers would be wrong: " + Self.list(names) + "; check its configuration"
         case .wrongShape(let path, let tensor, let expected, let actual):
-            "\(path): tensor \(tensor) has shape \(actual), but the configuration makes it \(expected)"
+            "\(path): tensor \(tensor) has shape \(actual), but the configuration makes it \(expected); "
+                + "fetch the model again"
         case .unsupportedType(let path, let tensor, let type):
             "\(path): tensor \(tensor) is stored as \(type), which is not a type of weights"
         case .nonFinite(let place, let position):
@@ -38,6 +39,10 @@ public enum ModelError: Error, Equatable, CustomStringConvertible {
                 + "window (--sequence-length)"
         case .invalidPlan(let problem): problem
         }
+    }
+
+    private static func tensors(_ names: [String], _ one: String, _ many: String) -> String {
+        names.count == 1 ? "1 tensor \(one)" : "\(names.count) tensors \(many)"
     }
 
     private static func list(_ names: [String]) -> String {

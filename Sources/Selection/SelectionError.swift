@@ -25,10 +25,10 @@ public enum SelectionError: Error, Equatable, CustomStringConvertible {
     public var description: String {
         switch self {
         case .notation(let text, let problem):
-            "split \"\(Self.oneLine(text))\": \(problem); write three layer counts such as 7-4-5, "
+            "--split \(Self.oneLine(text).isEmpty ? "\"\"" : Self.oneLine(text)): \(problem); write three layer counts such as 7-4-5, "
                 + "or 7-4*3-5 to run the think block three times, or name a split file"
         case .sum(let text, let actual, let expected):
-            "split \(text): its parts sum to \(actual) layers, but the model has \(expected); "
+            "--split \(text): its parts sum to \(actual) layers, but the model has \(expected); "
                 + "change a part so that they sum to \(expected)"
         case .file(let error): error.description
         case .layerCount(let path, let actual, let expected):

@@ -9,24 +9,26 @@ struct Lens: ParsableCommand {
         discussion: """
             The logit lens: the final norm and the unembedding applied to the state at every boundary. \
             Boundary 0 is the embedding, the last one the model's own output. With --split and \
-            --iterations the boundaries are those of the executed layers.
+            --iterations the boundaries are those of the executed layers. \
+            Read the table upwards: a row is a boundary, a column a token of the prompt, a cell the \
+            token that would come next.
 
             Examples:
-              etd-analyze lens --model smollm2-135m-instruct --prompt 'The capital of France is'
+              etd-analyze lens --model smollm2-135m-instruct --prompt 'Paris is in'
               etd-analyze lens --model gemma-3-270m --prompt '2 + 2 =' --html lens.html
             """)
 
-    @OptionGroup var model: ModelOptions
-    @OptionGroup var split: SplitOptions
+    @OptionGroup(title: "Model options") var model: ModelOptions
+    @OptionGroup(title: "Split options") var split: SplitOptions
     @OptionGroup var output: OutputOptions
 
     @Option(help: "The text to read.")
     var prompt: String
 
-    @Option(help: "Candidates per cell, 1 to 5.")
+    @Option(help: "Candidates per cell of --json and --html, 1 to 5.")
     var topK = 5
 
-    @Option(help: "Also write a page for the browser here.")
+    @Option(help: ArgumentHelp("Also write a page for the browser here.", valueName: "file"))
     var html: String?
 
     @Flag(help: "Write JSON instead of a table.")
@@ -39,14 +41,15 @@ struct Lens: ParsableCommand {
     }
 
     func run() throws {
+        if let html { try AtomicFile.check(html) }
         let table = try LensRun(
             model: model, split: split, prompt: prompt, candidates: topK, quiet: output.quiet
         ).table()
         if let html { try AtomicFile.write(LensPage.page(table), to: html) }
         if json {
-            Terminal.write(table.json.text() + "\n")
+            try Terminal.write(table.json.text() + "\n")
         } else {
-            Terminal.write(
+            try Terminal.write(
                 table.text(
                     width: TerminalStyle.width(), color: TerminalStyle.detect().color))
         }

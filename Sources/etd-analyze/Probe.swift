@@ -12,21 +12,24 @@ struct Probe: ParsableCommand {
             boundary. Means have standard errors over documents.
 
             RUN/layers.json and layers.csv hold the numbers, RUN/split.json the proposed split or why \
-            there is none, RUN/report.html shows it all in a browser, RUN/run.json says how it was made.
+            there is none, RUN/report.html shows it all in a browser, RUN/run.json says how it was made. \
+            Where the evidence is too thin, split.json abstains, says why and ranks alternatives.
 
             Examples:
               etd-analyze probe --model smollm2-135m-instruct --out runs/smollm2
-              etd-analyze probe --model ./OLMo-2-0425-1B --data c4.jsonl.gz --sequences 1000 \\
-                --sequence-length 512 --passes angular --out runs/olmo2
+              etd-analyze probe --model ./OLMo-2-0425-1B --out runs/olmo2 \\
+                --data c4.jsonl.gz --sequences 1000 --sequence-length 512 \\
+                --passes angular
             """)
 
-    @OptionGroup var model: ModelOptions
-    @OptionGroup var data: DataOptions
+    @OptionGroup(title: "Model options") var model: ModelOptions
+    @OptionGroup(title: "Data options") var data: DataOptions
     @OptionGroup var output: OutputOptions
 
     @Option(
         help: ArgumentHelp(
-            "The run's directory; made if missing.", valueName: "run"))
+            "The run's directory; made if missing. One that holds a run is refused.",
+            valueName: "run"))
     var out: String
 
     @Option(
@@ -38,7 +41,9 @@ struct Probe: ParsableCommand {
     var passes: Set<ProbePass> = Set(ProbePass.allCases)
 
     @Option(
-        help: "Kneedle's sensitivity S: how far below a maximum the curve must fall.")
+        help: ArgumentHelp(
+            "Kneedle's sensitivity S: how far below a maximum the curve must fall.",
+            discussion: "Only the split depends on it; the measurements do not.", valueName: "s"))
     var sensitivity = 1.0
 
     @Flag(help: "Also write the SHA-256 of every weight file, which reads them whole.")
@@ -58,10 +63,10 @@ struct Probe: ParsableCommand {
             model: model, data: data, passes: passes, sensitivity: sensitivity, hashed: hash,
             out: out, overwrite: overwrite, quiet: output.quiet)
         let (layers, split, _) = try run.run()
-        Terminal.write(
+        try Terminal.write(
             TerminalSummary.text(
                 layers: layers, split: split, style: .detect(), width: TerminalStyle.width()))
-        Terminal.write("\nReport: \(out)/report.html\n")
+        try Terminal.write("\nReport: \(out)/report.html\n")
     }
 }
 

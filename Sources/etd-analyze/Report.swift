@@ -4,12 +4,18 @@ import Commands
 struct Report: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Rebuild the report of a run from its files.",
-        discussion: "Example: etd-analyze report runs/smollm2")
+        discussion: """
+            Reads RUN/layers.json, split.json and run.json and writes RUN/report.html, such as after an \
+            update of etd-analyze. Nothing is measured again.
+
+            Example:
+              etd-analyze report runs/smollm2
+            """)
 
     @Argument(help: ArgumentHelp("The run's directory.", valueName: "run"))
     var directory: String
 
     func run() throws {
-        Terminal.write(try RunDirectory.rebuildReport(directory) + "\n")
+        try Terminal.write(RunDirectory.rebuildReport(directory) + "\n")
     }
 }

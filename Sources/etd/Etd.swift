@@ -9,6 +9,15 @@ struct Etd: ParsableCommand {
         discussion: """
             The engine beside etd-analyze: turns text into tokens and scores token sequences, with the \
             think block run as often as asked.
+
+            Start with:
+              scripts/fetch-model smollm2-135m-instruct
+              echo '{"text":"The cat sat on the mat."}' > in.jsonl
+              etd score --model smollm2-135m-instruct --input in.jsonl --output out.jsonl
+
+            A model is a Hugging Face directory, a .gguf file, or the short name of a fetched model \
+            (scripts/fetch-model --list). Exit codes: 0 success, 1 failure (one line says why), 64 wrong \
+            usage.
             """,
         version: Product.version,
         subcommands: [Tokenize.self, Score.self])

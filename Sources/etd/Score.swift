@@ -7,23 +7,28 @@ struct Score: ParsableCommand {
         abstract: "Log-likelihoods of token sequences or continuations.",
         discussion: """
             Each line of the input is a JSON object: {"tokens":[…]}, {"text":…}, \
-            {"context":…,"continuation":…} or an OLMES request. Each line of the output is \
-            {"index","n_tokens","logprobs","sum_logprob","is_greedy"}: natural logarithms over the \
-            tokens from the second on, or over the continuation's; n_tokens counts them.
+            {"context":…,"continuation":…} or an OLMES request, {"request":{"context","continuation"}}. \
+            Each line of the output is {"index","n_tokens","logprobs","sum_logprob","is_greedy"}: \
+            natural logarithms over the tokens from the second on, or over the continuation's; n_tokens \
+            counts them, index the input's lines from 0. Nothing is written unless every line is right.
 
             Examples:
-              etd score --model smollm2-135m-instruct --input requests.jsonl --output scores.jsonl
-              etd score --model ./OLMo-2-0425-1B --split 7-4-5 --iterations 3 --input r.jsonl --output s.jsonl
+              etd score --model smollm2-135m-instruct --input in.jsonl --output out.jsonl
+              etd score --model ./OLMo-2-0425-1B --split 7-4-5 --iterations 3 \\
+                --input in.jsonl --output out.jsonl
             """)
 
-    @OptionGroup var model: ModelOptions
-    @OptionGroup var split: SplitOptions
+    @OptionGroup(title: "Model options") var model: ModelOptions
+    @OptionGroup(title: "Split options") var split: SplitOptions
     @OptionGroup var output: OutputOptions
 
-    @Option(help: "The requests, a .jsonl or .jsonl.gz file.")
+    @Option(
+        help: ArgumentHelp("The requests, a .jsonl or .jsonl.gz file.", valueName: "file"))
     var input: String
 
-    @Option(name: .customLong("output"), help: "Where the scores go; written when all are done.")
+    @Option(
+        name: .customLong("output"),
+        help: ArgumentHelp("Where the scores go; written when all are done.", valueName: "file"))
     var scores: String
 
     @Option(help: "Special tokens before each text: auto (what the tokenizer adds), always, never.")

@@ -43,7 +43,7 @@ struct Tokenize: ParsableCommand {
                 try decode
                 ? lines.decode(line, number: index + 1, skipSpecial: skipSpecial)
                 : lines.encode(line, number: index + 1, bos: bos)
-            Terminal.write(text + "\n")
+            try Terminal.write(text + "\n")
         }
     }
 }

@@ -106,6 +106,17 @@ public final class ProgressReporter: Sendable {
         }
     }
 
+    /// Ends it without a closing line, for a job that failed: what is left to say is why. Takes a bar
+    /// off the terminal.
+    public func abandon() {
+        guard let output else { return }
+        state.withLock { state in
+            guard !state.isFinished else { return }
+            state.isFinished = true
+            if output.isTerminal, state.shown != nil { output.write("\r\u{1B}[K") }
+        }
+    }
+
     private func line(_ done: Int, _ time: Double) -> ProgressLine {
         ProgressLine(label: label, done: done, total: total, unit: unit, elapsed: time - start)
     }
