@@ -81,7 +81,8 @@ let package = Package(
                 .product(name: "Crypto", package: "swift-crypto"),
             ]),
         .testTarget(
-            name: "TokenizersTests", dependencies: ["Tokenizers", "Commands", "Files", "TestSupport"]),
+            name: "TokenizersTests",
+            dependencies: ["Tokenizers", "Commands", "Files", "TestSupport"]),
         .testTarget(
             name: "CorpusTests", dependencies: ["Corpus", "Tokenizers", "Files", "TestSupport"]),
         .testTarget(

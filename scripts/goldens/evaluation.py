@@ -3,6 +3,8 @@
     pip install -r requirements.txt
     python scripts/goldens/evaluation.py
 
+Run it again whenever tokenizers.py has written its tokenizers anew: the ids here are theirs.
+
 Writes Tests/Goldens/evaluation/borders.json: for two tokenizers of Tests/Goldens/tokenizers, the ids of
 (context, continuation) pairs and how many of them are the context's. `encode_pair` and `split` are
 lm_eval/api/model.py's `TemplateLM._encode_pair` and `TemplateLM.loglikelihood` (v0.4.9, MIT), written
