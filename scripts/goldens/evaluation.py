@@ -5,11 +5,11 @@
 
 Run it again whenever tokenizers.py has written its tokenizers anew: the ids here are theirs.
 
-Writes Tests/Goldens/evaluation/borders.json: for two tokenizers of Tests/Goldens/tokenizers, the ids of
-(context, continuation) pairs and how many of them are the context's. `encode_pair` and `split` are
-lm_eval/api/model.py's `TemplateLM._encode_pair` and `TemplateLM.loglikelihood` (v0.4.9, MIT), written
-without their classes. A context of white space alone, which that code leaves without any context where
-the tokenizer adds no BOS, is treated as an empty one.
+Writes Tests/Goldens/evaluation/borders.json: for three tokenizers of Tests/Goldens/tokenizers, the ids
+of (context, continuation) pairs and how many of them are the context's. The rule is that of
+`TemplateLM._encode_pair` and `TemplateLM.loglikelihood` in lm_eval/api/model.py; Python's own
+`str.rstrip` says here, too, what white space is. A context of white space alone, which the harness
+leaves without any context where the tokenizer adds no BOS, is treated as an empty one.
 """
 
 import json
@@ -55,13 +55,10 @@ PAIRS = [
 
 
 def encode_pair(encode, context, continuation):
-    spaces = len(context) - len(context.rstrip())
-    if spaces > 0:
-        continuation = context[-spaces:] + continuation
-        context = context[:-spaces]
-    whole = encode(context + continuation)
-    head = encode(context)
-    return whole[: len(head)], whole[len(head):]
+    stripped = context.rstrip()
+    whole = encode(stripped + context[len(stripped):] + continuation)
+    count = len(encode(stripped))
+    return whole[:count], whole[count:]
 
 
 def split(tokenizer, start, context, continuation):
