@@ -108,7 +108,13 @@ public struct ScoreRequestReader: Sendable {
         }
         let whole = try encode(head + tail, wrong)
         let first = try encode(head, wrong).count
-        guard first < whole.count else { throw wrong("the continuation is empty") }
+        guard first < whole.count else {
+            throw wrong(
+                tail.isEmpty
+                    ? "the continuation is empty"
+                    : "no token is left for the continuation: the context is \(first) ids, and with "
+                        + "the continuation \(whole.count)")
+        }
         return ScoreRequest(tokens: whole, firstScored: max(1, first))
     }
 
