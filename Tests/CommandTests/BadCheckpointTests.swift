@@ -42,7 +42,7 @@ struct Damage: CustomTestStringConvertible, Sendable {
     }
 
     static let all: [Damage] = [
-        Damage("truncated data", naming: "model.safetensors", "truncated") { model in
+        Damage("truncated data", naming: "model.safetensors", "the data ends at byte") { model in
             try edit(model.path + weights) { $0.removeLast(100) }
         },
         Damage("truncated header", naming: "model.safetensors", "truncated") { model in
@@ -59,7 +59,7 @@ struct Damage: CustomTestStringConvertible, Sendable {
         Damage("header that is not JSON", naming: "model.safetensors", "JSON") { model in
             try edit(model.path + weights) { $0[8] = 0x5B }
         },
-        Damage("wrong dtype", naming: "model.safetensors", norm, "F16") { model in
+        Damage("wrong dtype", naming: "model.safetensors", norm, "64 bytes") { model in
             try model.rewrite { header, _ in
                 var entry = header[norm]?.objectValue ?? [:]
                 entry["dtype"] = "F16"
@@ -200,7 +200,7 @@ struct Damage: CustomTestStringConvertible, Sendable {
     }
 
     @Test(arguments: [
-        (16, "truncated"), (2000, "truncated"), (-64, "truncated"), (3, "GGUF"),
+        (16, "bad header"), (2000, "truncated"), (-64, "truncated"), (3, "GGUF"),
     ])
     func truncatedGGUFFilesAreNamed(length: Int, word: String) throws {
         let scratch = try ScratchDirectory()

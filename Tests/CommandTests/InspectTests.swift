@@ -85,8 +85,9 @@ import Testing
         let hash = try #require(hashes.first { $0.key.contains("00002-of") }?.value.stringValue)
         #expect(text.hasPrefix(hash))
 
+        let small = try TinyModel()
         let run = try ProbeFiles(
-            TinyModel(), ["--hash", "--sequences", "1", "--sequence-length", "4"])
+            small, ["--hash", "--sequences", "1", "--sequence-length", "4"])
         let written = try run.layers()["model"]?["sha256"]?.objectValue
         #expect(written?.values.first?.stringValue?.count == 64)
     }

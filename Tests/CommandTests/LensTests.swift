@@ -70,7 +70,11 @@ import Testing
         // Encoder and first pass are the base model's; final ranks and KL look at another end.
         for boundary in 0...3 {
             for (a, b) in zip(cells(looped, boundary: boundary), cells(base, boundary: boundary)) {
-                #expect(a["top"] == b["top"] && a["entropy"] == b["entropy"])
+                // Not to the bit: the rows of both are parts of products of different sizes.
+                let (top, other) = (a["top"]?.arrayValue ?? [], b["top"]?.arrayValue ?? [])
+                #expect(top.count == 5 && top.map { $0["id"] } == other.map { $0["id"] })
+                let entropies = [a, b].compactMap { $0["entropy"]?.doubleValue }
+                #expect(entropies.count == 2 && abs(entropies[0] - entropies[1]) < 1e-5)
             }
         }
     }
