@@ -272,7 +272,7 @@ struct ProbeFiles {
         let split = try run.json("split.json")
         let fingerprint = try run.layers()["model"]?["fingerprint"]
         #expect(split["model"]?["fingerprint"] == fingerprint)
-        #expect(split["evidence"]?["kneedle"]?["values"]?["sensitivity"] == 1)
+        #expect(split["evidence"]?["kneedle"]?["values"]?["sensitivity"]?.doubleValue == 1)
         let candidates = try #require(split["alternatives"]?.arrayValue)
         // L = 8: windows of 2 and 3 layers, one layer free at either end.
         #expect(!candidates.isEmpty)

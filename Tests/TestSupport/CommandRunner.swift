@@ -100,9 +100,21 @@ public struct CommandRunner: Sendable {
         process.standardInput = try FileHandle(forReadingFrom: URL(filePath: streams.file("in")))
         process.standardOutput = try FileHandle(forWritingTo: URL(filePath: streams.file("out")))
         process.standardError = try FileHandle(forWritingTo: URL(filePath: streams.file("err")))
-        try process.run()
+        try Self.withoutBlockedSignals { try process.run() }
         let command = ([product] + arguments).joined(separator: " ")
         return Running(process: process, command: command, streams: streams)
+    }
+
+    /// A child inherits which signals its parent's thread blocks and ignores, and Dispatch's threads
+    /// block most: a signal that a test sends would never arrive.
+    private static func withoutBlockedSignals(_ body: () throws -> Void) rethrows {
+        for number in [SIGINT, SIGTERM, SIGXFSZ] { signal(number, SIG_DFL) }
+        var none = sigset_t()
+        var before = sigset_t()
+        sigemptyset(&none)
+        pthread_sigmask(SIG_SETMASK, &none, &before)
+        defer { pthread_sigmask(SIG_SETMASK, &before, nil) }
+        try body()
     }
 
     /// A process that has been started. It is killed when this object goes.

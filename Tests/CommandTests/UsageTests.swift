@@ -1,0 +1,103 @@
+// Help, versions and wrong usage of both programs.
+
+import Foundation
+import TestSupport
+import Testing
+
+@Suite struct UsageTests {
+    static let subcommands = [
+        (analyze, "probe"), (analyze, "lens"), (analyze, "inspect"), (analyze, "report"),
+        (etd, "tokenize"), (etd, "score"),
+    ]
+
+    @Test(arguments: subcommands)
+    func helpTeaches(product: String, subcommand: String) throws {
+        let help = try succeed(product, subcommand, "--help")
+        #expect(help.errors.isEmpty)
+        #expect(help.text.contains("Example"))
+        // The example starts with the program's own name and is not broken over lines.
+        let lines = help.lines.filter { $0.contains("\(product) \(subcommand) ") }
+        #expect(lines.contains { $0.hasPrefix("  \(product) ") || $0.contains("| \(product) ") })
+        #expect(help.lines.allSatisfy { $0.count <= 80 || $0.hasPrefix("USAGE:") }, "\(help)")
+        #expect(try succeed(product, "help", subcommand).text == help.text)
+    }
+
+    @Test(arguments: [analyze, etd])
+    func theProgramIntroducesItself(product: String) throws {
+        let help = try succeed(product, "--help")
+        for (_, subcommand) in Self.subcommands.filter({ $0.0 == product }) {
+            #expect(help.text.contains("\n  \(subcommand) "))
+        }
+        #expect(help.text.contains("scripts/fetch-model"))
+        #expect(help.text.contains("Exit codes"))
+        #expect(try succeed(product, "help").text == help.text)
+        #expect(try succeed(product).text == help.text)
+        let version = try succeed(product, "--version").lines
+        #expect(version.count == 1 && version[0].first?.isNumber == true)
+    }
+
+    @Test(arguments: [
+        (analyze, ["nothing"], "nothing"),
+        (analyze, ["probe"], "--model"),
+        (analyze, ["probe", "--model", "m"], "--out"),
+        (analyze, ["probe", "--model", "m", "--out", "o", "--frobnicate"], "--frobnicate"),
+        (analyze, ["probe", "--model", "m", "--out", "o", "--threads", "0"], "--threads"),
+        (analyze, ["probe", "--model", "m", "--out", "o", "--threads", "two"], "two"),
+        (analyze, ["probe", "--model", "m", "--out", "o", "--sequences", "0"], "--sequences"),
+        (
+            analyze, ["probe", "--model", "m", "--out", "o", "--sequence-length", "0"],
+            "--sequence-length"
+        ),
+        (analyze, ["probe", "--model", "m", "--out", "o", "--bos", "maybe"], "--bos"),
+        (analyze, ["probe", "--model", "m", "--out", "o", "--passes", "angular,magic"], "magic"),
+        (analyze, ["probe", "--model", "m", "--out", "o", "--passes", ""], "pass"),
+        (analyze, ["probe", "--model", "m", "--out", "o", "--sensitivity", "-1"], "--sensitivity"),
+        (analyze, ["probe", "--model", "m", "--out", "o", "--precision", "f8"], "--precision"),
+        (analyze, ["lens", "--model", "m"], "--prompt"),
+        (analyze, ["lens", "--model", "m", "--prompt", "a", "--top-k", "6"], "--top-k"),
+        (analyze, ["lens", "--model", "m", "--prompt", "a", "--iterations", "2"], "--split"),
+        (analyze, ["inspect"], "file"),
+        (analyze, ["report"], "run"),
+        (etd, ["nothing"], "nothing"),
+        (etd, ["tokenize"], "--model"),
+        (etd, ["tokenize", "--model", "m", "--skip-special"], "--decode"),
+        (etd, ["score", "--model", "m", "--input", "i"], "--output"),
+        (etd, ["score", "--model", "m", "--output", "o"], "--input"),
+        (
+            etd,
+            [
+                "score", "--model", "m", "--input", "i", "--output", "o", "--split", "1-1-1",
+                "--iterations", "0",
+            ], "--iterations"
+        ),
+        (
+            etd, ["score", "--model", "m", "--input", "i", "--output", "o", "--alternative", "1"],
+            "--split"
+        ),
+        (
+            etd, ["score", "--model", "m", "--input", "i", "--output", "o", "--allow-mismatch"],
+            "--split"
+        ),
+    ])
+    func wrongUsageIs64(product: String, arguments: [String], part: String) throws {
+        let result = try CommandRunner(product)(arguments)
+        #expect(result.code == 64, "\(result)")
+        #expect(result.output.isEmpty, "\(result)")
+        #expect(result.errorLines.first?.hasPrefix("Error: ") == true, "\(result)")
+        #expect(result.errors.contains(part), "\(result)")
+        #expect(result.errors.contains("Usage: \(product)"), "\(result)")
+    }
+
+    /// A full device behind standard output is a failure like others, not a crash.
+    @Test(.enabled(if: FileManager.default.fileExists(atPath: "/dev/full"), "needs /dev/full"))
+    func aFullStandardOutputIsAFailure() throws {
+        let model = try TinyModel()
+        for (product, arguments) in [
+            (analyze, ["inspect", model.path]), (etd, ["tokenize", "--model", model.path]),
+        ] {
+            let result = try CommandRunner(product)(
+                arguments, input: "the\n", shell: "exec >/dev/full")
+            expectFailure(result, naming: ["standard output", "No space left"])
+        }
+    }
+}
