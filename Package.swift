@@ -9,6 +9,12 @@ let package = Package(
         .executable(name: "etd-analyze", targets: ["etd-analyze"]),
         .executable(name: "etd", targets: ["etd"]),
     ],
+    traits: [
+        .trait(
+            name: "OneDNN",
+            description: "bf16 products on CPUs that multiply bf16 (needs libdnnl-dev)"),
+        .default(enabledTraits: ["OneDNN"]),
+    ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
         .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
@@ -20,11 +26,15 @@ let package = Package(
         .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
         .target(name: "CKernels"),
         .target(
+            name: "COneDNN",
+            cSettings: [.define("ETD_ONEDNN", to: "1", .when(traits: ["OneDNN"]))],
+            linkerSettings: [.linkedLibrary("dnnl", .when(traits: ["OneDNN"]))]),
+        .target(
             name: "Files",
             dependencies: [
                 .product(name: "OrderedCollections", package: "swift-collections")
             ]),
-        .target(name: "Tensors", dependencies: ["CKernels", "COpenBLAS"]),
+        .target(name: "Tensors", dependencies: ["CKernels", "COpenBLAS", "COneDNN"]),
         .target(
             name: "Checkpoints",
             dependencies: [
@@ -73,7 +83,9 @@ let package = Package(
 
         .target(name: "TestSupport", dependencies: ["Files"], path: "Tests/TestSupport"),
         .testTarget(name: "FilesTests", dependencies: ["Files", "TestSupport"]),
-        .testTarget(name: "TensorsTests", dependencies: ["Tensors", "CKernels", "TestSupport"]),
+        .testTarget(
+            name: "TensorsTests",
+            dependencies: ["Tensors", "CKernels", "COneDNN", "COpenBLAS", "TestSupport"]),
         .testTarget(
             name: "CheckpointsTests",
             dependencies: [

@@ -9,8 +9,10 @@ public final class LensTap: Tap {
     private let lens: LogitLens
     private let boundaries: Int
     private let width: Int
-    /// [rows, boundaries, d]
-    private let stacked: FloatBuffer
+    private let layout: LogitLens.Layout
+    private let memory: FloatBuffer
+    /// The block's normed states of all boundaries, over `memory`.
+    private let stacked: PackedRows
     private var tokens: [Int32] = []
     private let body: (_ position: Int, _ readings: [LogitLens.Reading]) -> Void
     /// Receives the last boundary's logits of the next block's first positions, then is dropped.
@@ -26,7 +28,12 @@ public final class LensTap: Tap {
         lens = LogitLens(model: model)
         self.boundaries = boundaries
         width = model.configuration.hiddenSize
-        stacked = FloatBuffer(count: Session.blockLength * boundaries * width)
+        layout = LogitLens.Layout(boundaries: boundaries)
+        let arithmetic = model.unembedding.arithmetic
+        memory = FloatBuffer(
+            count: PackedRows.floats(
+                rows: layout.rows(positions: Session.blockLength), width: width, arithmetic))
+        stacked = PackedRows(memory.pointer, width: width, arithmetic)
         self.body = body
     }
 
@@ -40,12 +47,13 @@ public final class LensTap: Tap {
         let rows = activation.positions.count
         let chunk = 16
         let width = self.width
-        nonisolated(unsafe) let stacked = self.stacked.pointer
         Parallel.forEach((rows + chunk - 1) / chunk) { index in
-            for row in index * chunk..<min(rows, (index + 1) * chunk) {
-                norm.apply(
-                    activation.values + row * width,
-                    out: stacked + (row * self.boundaries + activation.index) * width, width: width)
+            ScratchPool.shared.withFloats(width) { normed in
+                for row in index * chunk..<min(rows, (index + 1) * chunk) {
+                    norm.apply(activation.values + row * width, out: normed, width: width)
+                    self.stacked.store(
+                        normed, row: self.layout.row(position: row, boundary: activation.index))
+                }
             }
         }
         guard activation.index == boundaries - 1 else { return }
@@ -53,8 +61,7 @@ public final class LensTap: Tap {
             position + 1 < tokens.count ? tokens[position + 1] : -1
         }
         lens.read(
-            self.stacked.pointer, positions: rows, boundaries: boundaries, targets: targets,
-            finalLogits: finalLogits
+            stacked, layout, positions: rows, targets: targets, finalLogits: finalLogits
         ) { row, readings in
             body(activation.positions.lowerBound + row, readings)
         }

@@ -11,20 +11,56 @@ import Tensors
 /// from the state itself, never from the model's own pass.
 public final class LogitLens {
     public let model: Transformer
-    /// Unembedding rows per product, so that a tile's logits stay in the second-level cache.
-    static let panelRows = 256
-    /// Rows of the stacked matrix per tile, about; whole positions.
-    static let rowsPerTile = 256
-    private let decodedRows: Int
-    private let decoded: FloatBuffer
+    /// Vocabulary ids per product, so that a tile's logits stay in the second-level cache.
+    static let panelColumns = 256
+    /// Vocabulary ids laid out together, over all threads: 8 MiB, which the third-level cache holds.
+    private let chunkColumns: Int
+    private let chunk: FloatBuffer
 
     public init(model: Transformer) {
         self.model = model
-        let width = model.configuration.hiddenSize
-        // Several panels are decoded together, over all threads, into about 4 MiB.
-        let panels = max(1, (1 << 20) / (Self.panelRows * width))
-        decodedRows = panels * Self.panelRows
-        decoded = FloatBuffer(count: decodedRows * width)
+        let unembedding = model.unembedding
+        let width = unembedding.columns
+        let panels = max(1, (1 << 21) / (Self.panelColumns * width))
+        chunkColumns = panels * Self.panelColumns
+        chunk = FloatBuffer(
+            count: PackedColumns.floats(
+                columns: min(chunkColumns, unembedding.rows), width: width,
+                unembedding.arithmetic))
+    }
+
+    /// Where the normed states of a block stand in the stacked matrix: all boundaries of a position
+    /// together, several positions in a tile, which begins where products may begin.
+    struct Layout {
+        let boundaries: Int
+        let positionsPerTile: Int
+        let rowsPerTile: Int
+
+        /// About 256 rows to a tile, with as few unused ones as can be.
+        init(boundaries: Int) {
+            self.boundaries = boundaries
+            let granule = PackedRows.rowGranule
+            func padded(_ positions: Int) -> Int {
+                (positions * boundaries + granule - 1) / granule * granule
+            }
+            let candidates = max(1, 128 / boundaries)...max(1, 256 / boundaries)
+            let best = candidates.reversed().min {
+                padded($0) * $1 < padded($1) * $0
+            }
+            positionsPerTile = best ?? 1
+            rowsPerTile = padded(positionsPerTile)
+        }
+
+        func rows(positions: Int) -> Int { tiles(positions: positions) * rowsPerTile }
+
+        func tiles(positions: Int) -> Int {
+            (positions + positionsPerTile - 1) / positionsPerTile
+        }
+
+        func row(position: Int, boundary: Int) -> Int {
+            position / positionsPerTile * rowsPerTile
+                + position % positionsPerTile * boundaries + boundary
+        }
     }
 
     /// What the lens reads at one boundary of one position. p is the lens distribution, q the model's
@@ -46,26 +82,28 @@ public final class LogitLens {
 
     /// Reads a block.
     /// - Parameters:
-    ///   - normed: final-normed states [positions, boundaries, d]; the last boundary is the output.
+    ///   - normed: final-normed states, as `layout` places them; the last boundary is the output.
     ///   - targets: the id whose probability is wanted at each position, or -1.
     ///   - finalLogits: if given, receives the last boundary's logits of the first positions, as many
     ///     as it has room for: [rows, V].
     ///   - body: called in order of positions with the readings of all boundaries.
-    public func read(
-        _ normed: UnsafePointer<Float>, positions: Int, boundaries: Int, targets: [Int32],
+    func read(
+        _ normed: PackedRows, _ layout: Layout, positions: Int, targets: [Int32],
         finalLogits: FloatBuffer? = nil,
         _ body: (_ position: Int, _ readings: [Reading]) -> Void
     ) {
+        let boundaries = layout.boundaries
         let count = positions * boundaries
         let states = UnsafeMutablePointer<etd_lens_row_t>.allocate(capacity: count)
         defer { states.deallocate() }
         for row in 0..<count { etd_lens_row_begin(states + row) }
         let vocabulary = model.unembedding.rows
-        for start in stride(from: 0, to: vocabulary, by: decodedRows) {
-            let range = start..<min(vocabulary, start + decodedRows)
-            decodePanels(range)
-            takePanels(
-                range, normed, positions: positions, boundaries: boundaries, targets: targets,
+        for start in stride(from: 0, to: vocabulary, by: chunkColumns) {
+            let range = start..<min(vocabulary, start + chunkColumns)
+            let columns = PackedColumns(
+                model.unembedding, range, memory: chunk.pointer, parallel: true)
+            take(
+                columns, firstID: start, normed, layout, positions: positions, targets: targets,
                 states: states, finalLogits: finalLogits)
         }
         for position in 0..<positions {
@@ -75,50 +113,35 @@ public final class LogitLens {
         }
     }
 
-    private func decodePanels(_ range: Range<Int>) {
-        let width = model.configuration.hiddenSize
-        let chunk = 64
-        nonisolated(unsafe) let target = decoded.pointer
-        Parallel.forEach((range.count + chunk - 1) / chunk) { index in
-            let first = range.lowerBound + index * chunk
-            let rows = first..<min(range.upperBound, first + chunk)
-            self.model.unembedding.decode(rows, into: target + index * chunk * width)
-        }
-    }
-
-    private func takePanels(
-        _ range: Range<Int>, _ normed: UnsafePointer<Float>, positions: Int, boundaries: Int,
-        targets: [Int32], states: UnsafeMutablePointer<etd_lens_row_t>,
+    private func take(
+        _ columns: PackedColumns, firstID: Int, _ normed: PackedRows, _ layout: Layout,
+        positions: Int, targets: [Int32], states: UnsafeMutablePointer<etd_lens_row_t>,
         finalLogits: FloatBuffer?
     ) {
-        let width = model.configuration.hiddenSize
         let vocabulary = model.unembedding.rows
-        let tile = max(1, Self.rowsPerTile / boundaries)
-        nonisolated(unsafe) let normed = normed
+        let boundaries = layout.boundaries
+        let stride = Self.panelColumns
         nonisolated(unsafe) let states = states
-        Parallel.forEach((positions + tile - 1) / tile) { index in
-            let members = index * tile..<min(positions, (index + 1) * tile)
-            let rows = members.count * boundaries
-            let needed = (rows + 1) * Self.panelRows
-            ScratchPool.shared.withFloats(needed) { logits in
-                let weights = logits + rows * Self.panelRows
-                for first in stride(
-                    from: range.lowerBound, to: range.upperBound, by: Self.panelRows)
-                {
-                    let columns = min(Self.panelRows, range.upperBound - first)
-                    MatrixProduct.tile(
-                        normed + members.lowerBound * boundaries * width, rows: rows, stride: width,
-                        self.decoded.pointer + (first - range.lowerBound) * width, columns: columns,
-                        depth: width, into: logits, outStride: Self.panelRows)
+        Parallel.forEach(layout.tiles(positions: positions)) { tile in
+            let first = tile * layout.positionsPerTile
+            let members = first..<min(positions, first + layout.positionsPerTile)
+            let firstRow = tile * layout.rowsPerTile
+            let rows = firstRow..<firstRow + members.count * boundaries
+            ScratchPool.shared.withFloats((rows.count + 1) * stride) { logits in
+                let weights = logits + rows.count * stride
+                for start in Swift.stride(from: 0, to: columns.count, by: stride) {
+                    let range = start..<min(columns.count, start + stride)
+                    columns.multiply(
+                        normed, rows: rows, columns: range, into: logits, stride: stride)
                     for (place, position) in members.enumerated() {
-                        let panel = logits + place * boundaries * Self.panelRows
+                        let panel = logits + place * boundaries * stride
                         etd_lens_panel(
-                            states + position * boundaries, panel, boundaries, Self.panelRows,
-                            Int32(first), columns, targets[position], weights)
+                            states + position * boundaries, panel, boundaries, stride,
+                            Int32(firstID + start), range.count, targets[position], weights)
                         if let finalLogits, (position + 1) * vocabulary <= finalLogits.count {
                             memcpy(
-                                finalLogits.pointer + position * vocabulary + first,
-                                panel + (boundaries - 1) * Self.panelRows, columns * 4)
+                                finalLogits.pointer + position * vocabulary + firstID + start,
+                                panel + (boundaries - 1) * stride, range.count * 4)
                         }
                     }
                 }

@@ -1,6 +1,9 @@
 // Chooses the kernels for this CPU once, at the first call.
 #include <math.h>
 #include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "kernel_table.h"
 
@@ -21,12 +24,16 @@ static const etd_kernel_table_t *table_of(int level) {
 int etd_cpu_best_level(void) {
 #if defined(__x86_64__)
     __builtin_cpu_init();
+    if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("fma") ||
+        !__builtin_cpu_supports("f16c"))
+        return ETD_CPU_SCALAR;
     if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
         __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl"))
         return ETD_CPU_AVX512;
-    if (__builtin_cpu_supports("avx2")) return ETD_CPU_AVX2;
-#endif
+    return ETD_CPU_AVX2;
+#else
     return ETD_CPU_SCALAR;
+#endif
 }
 
 int etd_cpu_set_level(int level) {
@@ -36,10 +43,33 @@ int etd_cpu_set_level(int level) {
     return 0;
 }
 
+static const char *const level_names[] = {"scalar", "avx2", "avx512"};
+
+const char *etd_cpu_level_name(int level) {
+    return level < ETD_CPU_SCALAR || level > ETD_CPU_AVX512 ? NULL : level_names[level];
+}
+
+// ETD_CPU names a level; a level that cannot be had ends the process, since work asked for at one level
+// must not run at another.
+static int level_of_environment(void) {
+    const char *asked = getenv("ETD_CPU");
+    int best = etd_cpu_best_level();
+    if (!asked || !*asked) return best;
+    for (int level = ETD_CPU_SCALAR; level <= ETD_CPU_AVX512; level++) {
+        if (strcmp(asked, level_names[level]) != 0) continue;
+        if (level <= best) return level;
+        fprintf(stderr, "Error: ETD_CPU=%s: this CPU has %s at most; unset ETD_CPU\n", asked,
+                level_names[best]);
+        exit(1);
+    }
+    fprintf(stderr, "Error: ETD_CPU=%s: unknown level; use scalar, avx2 or avx512\n", asked);
+    exit(1);
+}
+
 static const etd_kernel_table_t *table(void) {
     const etd_kernel_table_t *chosen = atomic_load_explicit(&active, memory_order_acquire);
     if (chosen) return chosen;
-    etd_cpu_set_level(etd_cpu_best_level());
+    etd_cpu_set_level(level_of_environment());
     return atomic_load(&active);
 }
 
@@ -94,4 +124,25 @@ void etd_lens_row_begin(etd_lens_row_t *row) {
 void etd_lens_panel(etd_lens_row_t *states, const float *logits, size_t rows, size_t stride,
                     int32_t first_id, size_t count, int32_t target, float *scratch) {
     table()->lens_panel(states, logits, rows, stride, first_id, count, target, scratch);
+}
+
+void etd_round_bf16(const float *x, uint16_t *out, size_t count) {
+    table()->round_bf16(x, out, count);
+}
+
+size_t etd_left_strip(void) { return table()->left_strip; }
+
+size_t etd_right_strip(void) { return table()->right_strip; }
+
+void etd_pack_left(const float *x, size_t row, size_t depth, float *packed) {
+    table()->pack_left(x, row, depth, packed);
+}
+
+void etd_pack_right(const float *w, size_t count, size_t stride, size_t depth, float *packed) {
+    table()->pack_right(w, count, stride, depth, packed);
+}
+
+void etd_product(const float *left, size_t rows, const float *right, size_t columns, size_t depth,
+                 float *out, size_t stride) {
+    table()->product(left, rows, right, columns, depth, out, stride);
 }

@@ -6,8 +6,13 @@
 
 #include "kernel_table.h"
 
-#pragma clang attribute push(__attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx2,f16c"))), apply_to = function)
+#pragma clang attribute push(__attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c"))), apply_to = function)
 #define ETD_TABLE etd_kernels_avx512
+// 28 sums, 2 columns and a broadcast value fill the 32 registers.
+#define MR 14
+#define NV 2
+#define VL 16
+#define ETD_FUSED 1
 #include "kernels_body.h"
 #pragma clang attribute pop
 #endif

@@ -80,6 +80,26 @@ static inline v16f exp16(v16f x) {
     return select16(x == x, result, x);
 }
 
+// exp of values that are not positive, without exp16's care for the ends: below -87.3 it stays at the
+// smallest normal number, which sums that hold a 1 do not see. NaN stays NaN.
+static inline v16f exp_not_positive16(v16f x) {
+    const v16f bottom = (v16f){} + -87.33654f;
+    v16f clamped = max16(bottom, x);
+    // 1.5·2²³ + 127 rounds to the nearest integer and leaves the biased exponent in the low bits.
+    v16f shifted = clamped * 1.44269504f + 12583039.0f;
+    v16f n = shifted - 12583039.0f;
+    v16f r = clamped - n * 0.693359375f;
+    r = r - n * -2.12194440e-4f;
+    v16f p = (v16f){} + 1.9875691500e-4f;
+    p = p * r + 1.3981999507e-3f;
+    p = p * r + 8.3334519073e-3f;
+    p = p * r + 4.1665795894e-2f;
+    p = p * r + 1.6666665459e-1f;
+    p = p * r + 5.0000001201e-1f;
+    p = p * (r * r) + r + 1.0f;
+    return p * (v16f)((v16i)shifted << 23);
+}
+
 static void rms_norm(const float *x, const float *weight, float offset, float epsilon, float *out,
                      size_t d) {
     v16f sums = {};
@@ -247,20 +267,47 @@ static double log_sum_exp(const float *x, size_t count) {
 
 // MARK: The lens
 
-static void lens_take_top(etd_lens_row_t *row, const float *z, int32_t first_id, size_t count) {
-    for (size_t i = 0; i < count; i++) {
-        float value = z[i];
-        if (!(value > row->top_value[ETD_LENS_TOP - 1])) continue;
-        // Ids ascend, so an equal value that is already there has the lower id and stays ahead.
-        int place = ETD_LENS_TOP - 1;
-        while (place > 0 && value > row->top_value[place - 1]) {
-            row->top_value[place] = row->top_value[place - 1];
-            row->top_id[place] = row->top_id[place - 1];
-            place--;
-        }
-        row->top_value[place] = value;
-        row->top_id[place] = first_id + (int32_t)i;
+static inline void lens_offer(etd_lens_row_t *row, float value, int32_t id) {
+    if (!(value > row->top_value[ETD_LENS_TOP - 1])) return;
+    // Ids ascend, so an equal value that is already there has the lower id and stays ahead.
+    int place = ETD_LENS_TOP - 1;
+    while (place > 0 && value > row->top_value[place - 1]) {
+        row->top_value[place] = row->top_value[place - 1];
+        row->top_id[place] = row->top_id[place - 1];
+        place--;
     }
+    row->top_value[place] = value;
+    row->top_id[place] = id;
+}
+
+static void lens_take_top(etd_lens_row_t *row, const float *z, int32_t first_id, size_t count) {
+    size_t i = 0;
+    for (; i + LANES <= count; i += LANES) {
+        // Most groups hold nothing that ranks.
+        v16i ranks = load16(z + i) > row->top_value[ETD_LENS_TOP - 1];
+        if (!__builtin_reduce_or(ranks)) continue;
+        for (size_t lane = i; lane < i + LANES; lane++)
+            lens_offer(row, z[lane], first_id + (int32_t)lane);
+    }
+    for (; i < count; i++) lens_offer(row, z[i], first_id + (int32_t)i);
+}
+
+typedef struct {
+    v16f weight, shifted, difference, final_difference;
+} lens_sums_t;
+
+static const v16i lane_numbers = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+
+// `counts` has ones in the lanes whose weight counts.
+static inline void lens_add(lens_sums_t *sums, v16f value, v16f final_value, v16f final_weight,
+                            float highest, v16i counts) {
+    v16f t = value - highest;
+    v16f e = (v16f)((v16i)exp_not_positive16(t) & counts);
+    v16f difference = value - final_value;
+    sums->weight += e;
+    sums->shifted += e * t;
+    sums->difference += e * difference;
+    sums->final_difference += final_weight * difference;
 }
 
 static void lens_panel(etd_lens_row_t *states, const float *logits, size_t rows, size_t stride,
@@ -283,41 +330,48 @@ static void lens_panel(etd_lens_row_t *states, const float *logits, size_t rows,
         if (panel_maximum > row->top_value[ETD_LENS_TOP - 1])
             lens_take_top(row, z, first_id, count);
         float highest = panel_maximum > row->maximum ? panel_maximum : row->maximum;
-        v16f sums = {}, shifted = {}, differences = {}, final_differences = {};
-        for (size_t i = 0; i < count; i += LANES) {
-            v16f value, final_value, final_weight;
-            if (i + LANES <= count) {
-                value = load16(z + i);
-                final_value = load16(final_logits + i);
-                final_weight = load16(scratch + i);
-            } else {
-                // A lane past the end has weight 0 on both sides.
-                value = load_part(z + i, count - i, -FLT_MAX);
-                final_value = load_part(final_logits + i, count - i, -FLT_MAX);
-                final_weight = load_part(scratch + i, count - i, 0);
-            }
-            v16f t = value - highest;
-            v16f e = exp16(t);
-            v16f difference = value - final_value;
-            sums += e;
-            shifted += e * max16(t, (v16f){} - FLT_MAX);
-            differences += e * difference;
-            final_differences += final_weight * difference;
+        lens_sums_t sums = {};
+        size_t i = 0;
+        for (; i + LANES <= count; i += LANES)
+            lens_add(&sums, load16(z + i), load16(final_logits + i), load16(scratch + i), highest,
+                     (v16i){} - 1);
+        if (i < count) {
+            size_t rest = count - i;
+            v16i counts = lane_numbers < (int32_t)rest;
+            lens_add(&sums, load_part(z + i, rest, highest),
+                     load_part(final_logits + i, rest, highest), load_part(scratch + i, rest, 0),
+                     highest, counts);
         }
-        double correction = row->sum > 0 ? exp((double)row->maximum - (double)highest) : 0;
+        double correction = 0;
+        if (row->sum > 0)
+            correction = highest > row->maximum
+                             ? exp((double)row->maximum - (double)highest) : 1;
         double moved = row->sum > 0 ? (double)row->maximum - (double)highest : 0;
         row->sum_shifted =
-            correction * (row->sum_shifted + moved * row->sum) + (double)sum_lanes(shifted);
+            correction * (row->sum_shifted + moved * row->sum) + (double)sum_lanes(sums.shifted);
         row->sum_difference =
-            correction * row->sum_difference + (double)sum_lanes(differences);
+            correction * row->sum_difference + (double)sum_lanes(sums.difference);
         row->final_difference =
-            final_correction * row->final_difference - (double)sum_lanes(final_differences);
-        row->sum = correction * row->sum + (double)sum_lanes(sums);
+            final_correction * row->final_difference - (double)sum_lanes(sums.final_difference);
+        row->sum = correction * row->sum + (double)sum_lanes(sums.weight);
         row->maximum = highest;
         if (target >= first_id && (size_t)(target - first_id) < count)
             row->target_logit = z[target - first_id];
     }
 }
+
+// To nearest even; a NaN stays one.
+static void round_bf16(const float *x, uint16_t *out, size_t count) {
+    for (size_t i = 0; i < count; i++) {
+        uint32_t bits;
+        memcpy(&bits, x + i, 4);
+        uint32_t rounded = (bits + 0x7FFF + ((bits >> 16) & 1)) >> 16;
+        uint32_t quiet = (bits >> 16) | 0x40;
+        out[i] = (uint16_t)((bits & 0x7FFFFFFF) > 0x7F800000 ? quiet : rounded);
+    }
+}
+
+#include "product_body.h"
 
 const etd_kernel_table_t ETD_TABLE = {
     .rms_norm = rms_norm,
@@ -332,4 +386,10 @@ const etd_kernel_table_t ETD_TABLE = {
     .pair_products = pair_products,
     .log_sum_exp = log_sum_exp,
     .lens_panel = lens_panel,
+    .round_bf16 = round_bf16,
+    .left_strip = MR,
+    .right_strip = NR,
+    .pack_left = pack_left,
+    .pack_right = pack_right,
+    .product = product,
 };

@@ -25,7 +25,7 @@ public struct LensRun {
 
     public func table() throws -> LensTable {
         model.apply(quiet: quiet)
-        let loaded = try ModelSource(model.model).open()
+        let loaded = try ModelSource(model.model).open(arithmetic: model.arithmetic)
         let plan = try split.plan(for: loaded)
         guard let tokenizer = try loaded.tokenizer() else {
             throw CommandError.noTokenizer(path: loaded.checkpoint.path)

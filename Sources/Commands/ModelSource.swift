@@ -4,6 +4,7 @@ import Files
 import Foundation
 import Models
 import Records
+import Tensors
 import Tokenizers
 
 /// Finds models by path or short name and opens what a command needs of them.
@@ -30,9 +31,10 @@ public struct ModelSource {
         path = found
     }
 
-    public func open() throws -> LoadedModel {
+    /// - Parameter arithmetic: of the products; what only looks at a model needs not choose.
+    public func open(arithmetic: Arithmetic = .f32) throws -> LoadedModel {
         let checkpoint = try Checkpoint.open(path)
-        let model = try Transformer.load(checkpoint)
+        let model = try Transformer.load(checkpoint, arithmetic: arithmetic)
         return LoadedModel(checkpoint: checkpoint, model: model)
     }
 

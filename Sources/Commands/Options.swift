@@ -24,10 +24,11 @@ public struct ModelOptions: ParsableArguments {
     @Option(
         help: ArgumentHelp(
             "Arithmetic of the matrix products; sums are f32 in both.",
-            discussion:
-                "This version computes in f32 on every machine; bf16 runs as f32 and says so."
-        ))
-    public var precision: Precision = .f32
+            discussion: """
+                Default: bf16 where the CPU multiplies it (AVX512-BF16 or AMX), else f32. Asked for on \
+                another CPU, bf16 runs as f32 and says so.
+                """))
+    public var precision: Precision?
 
     @Option(
         help: ArgumentHelp(
@@ -43,12 +44,20 @@ public struct ModelOptions: ParsableArguments {
         }
     }
 
-    /// Applies `--threads` and `--precision` to this process.
+    /// Applies `--threads` to this process, and says so when `--precision` cannot be had.
     public func apply(quiet: Bool) {
         if let threads { Parallel.threads = threads }
-        if precision == .bf16, !quiet {
-            Terminal.note("--precision bf16: this version has no bf16 products; computing in f32")
+        if precision == .bf16, !Arithmetic.bf16.isAvailable, !quiet {
+            let reason =
+                Arithmetic.oneDNNVersion == nil
+                ? "this build has no oneDNN" : "this CPU has neither AVX512-BF16 nor AMX"
+            Terminal.note("--precision bf16: \(reason); computing in f32")
         }
+    }
+
+    /// The arithmetic that the run uses.
+    public var arithmetic: Arithmetic {
+        precision != .f32 && Arithmetic.bf16.isAvailable ? .bf16 : .f32
     }
 }
 

@@ -56,7 +56,7 @@ public struct ProbeRun {
         let clock = Stopwatch()
         model.apply(quiet: quiet)
 
-        let loaded = try ModelSource(model.model).open()
+        let loaded = try ModelSource(model.model).open(arithmetic: model.arithmetic)
         let opened = clock.seconds
 
         let documents = try self.documents(loaded)
@@ -83,7 +83,7 @@ public struct ProbeRun {
             data: DataRecord(
                 path: data.data ?? Self.defaultTextName, documents: documents.count, tokens: tokens,
                 sequenceLength: sequenceLength(loaded), bos: data.bos.rawValue),
-            precision: ModelOptions.Precision.f32.rawValue, layers: result.layers,
+            precision: model.arithmetic.rawValue, layers: result.layers,
             boundaries: result.boundaries)
         let split = try selectSplit(loaded, layers, result)
         let run = try runRecord(
@@ -147,12 +147,12 @@ public struct ProbeRun {
         } else {
             hashes["data"] = Hash.sha256(Array(DefaultText.text.utf8))
         }
-        let level = ["scalar", "avx2", "avx512"][Int(etd_cpu_level())]
+        let level = etd_cpu_level_name(etd_cpu_level()).map { String(cString: $0) } ?? "unknown"
         return RunRecord(
             arguments: CommandLine.arguments,
             versions: [
                 "etd-analyze": Product.version, "openblas": MatrixProduct.blasVersion,
-                "kernels": level,
+                "onednn": Arithmetic.oneDNNVersion ?? "none", "kernels": level,
             ],
             blasCoreType: MatrixProduct.blasCoreType, threads: Parallel.threads, hashes: hashes,
             tokens: tokens, peakResidentBytes: usage.ru_maxrss * 1024, timings: timings,

@@ -30,7 +30,7 @@ public struct ScoreRun {
     public func run() throws {
         try AtomicFile.check(output)
         model.apply(quiet: quiet)
-        let loaded = try ModelSource(model.model).open()
+        let loaded = try ModelSource(model.model).open(arithmetic: model.arithmetic)
         let plan = try split.plan(for: loaded)
         let reader = ScoreRequestReader(tokenizer: try loaded.tokenizer(), bos: bos, path: input)
         // Every line is read before the first is scored: a mistake on the last line shows at once.

@@ -6,8 +6,11 @@ extension Transformer {
     /// stay mapped while the model lives.
     ///
     /// Loading is total: a tensor that is missing, left over or of the wrong shape is an error.
+    /// - Parameter arithmetic: of all products with weights; has to be available.
     /// - Throws: `ModelError`.
-    public static func load(_ checkpoint: Checkpoint) throws(ModelError) -> Transformer {
+    public static func load(
+        _ checkpoint: Checkpoint, arithmetic: Arithmetic = .f32
+    ) throws(ModelError) -> Transformer {
         let family = try ModelRegistry.family(of: checkpoint)
         let loader: ModelLoader
         if checkpoint.format == .gguf {
@@ -15,13 +18,14 @@ extension Transformer {
                 checkpoint: checkpoint, architecture: family.ggufArchitecture ?? "")
             var configuration = try family.configureGGUF(reader)
             configuration.assumptions = reader.assumptions
-            loader = ModelLoader(checkpoint, family, configuration, prefix: "")
+            loader = ModelLoader(checkpoint, family, configuration, arithmetic, prefix: "")
         } else {
             let reader = ConfigurationReader(checkpoint: checkpoint)
             var configuration = try family.configure(reader)
             configuration.assumptions = reader.assumptions
             loader = ModelLoader(
-                checkpoint, family, configuration, prefix: try ModelLoader.prefix(of: checkpoint))
+                checkpoint, family, configuration, arithmetic,
+                prefix: try ModelLoader.prefix(of: checkpoint))
         }
         try loader.checkConfiguration()
         return try loader.load()
@@ -33,6 +37,7 @@ private final class ModelLoader {
     let checkpoint: Checkpoint
     let family: ModelFamily
     let configuration: ModelConfiguration
+    let arithmetic: Arithmetic
     /// What stands before `embed_tokens.weight` and `layers.` in safetensors.
     let prefix: String
     var used: Set<String> = []
@@ -41,11 +46,12 @@ private final class ModelLoader {
 
     init(
         _ checkpoint: Checkpoint, _ family: ModelFamily, _ configuration: ModelConfiguration,
-        prefix: String
+        _ arithmetic: Arithmetic, prefix: String
     ) {
         self.checkpoint = checkpoint
         self.family = family
         self.configuration = configuration
+        self.arithmetic = arithmetic
         self.prefix = prefix
     }
 
@@ -228,7 +234,7 @@ private final class ModelLoader {
         }
         return WeightMatrix(
             type: tensor.type, rows: rows, columns: columns, bytes: tensor.bytes, rowOrder: order,
-            owner: checkpoint)
+            arithmetic: arithmetic, owner: checkpoint)
     }
 
     private func vector(_ name: String, width: Int) throws(ModelError) -> [Float]? {

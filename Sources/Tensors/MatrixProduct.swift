@@ -1,7 +1,9 @@
 import COpenBLAS
 
-/// Dense products. OpenBLAS computes one tile at a time on the calling thread; this file cuts the work
-/// into tiles and spreads them.
+/// Dense products: this file cuts the work into tiles and spreads them.
+///
+/// Products with weights run on the project's own kernel (bf16 on oneDNN), whose bytes depend on neither
+/// the number of rows nor the tiling; the strided tiles of attention run on OpenBLAS.
 public enum MatrixProduct {
     /// OpenBLAS must not start threads of its own. Every entry point below goes through this.
     private static let singleThreadedBLAS: Void = openblas_set_num_threads(1)
@@ -14,11 +16,11 @@ public enum MatrixProduct {
         return words.count > 1 ? String(words[1]) : "unknown"
     }
 
-    /// How many weight rows one tile takes: enough tiles for many cores, each long enough that
-    /// packing `x` again costs little. A function of the shape alone.
-    static func panelRows(_ rows: Int) -> Int {
-        let eighth = (rows + 7) / 8
-        return min(512, max(64, (eighth + 15) / 16 * 16))
+    /// How many weight rows one item of work takes: enough items for many cores, few enough values to
+    /// stay in the second-level cache. A function of the shape alone.
+    static func panelRows(depth: Int) -> Int {
+        let granule = PackedColumns.columnGranule
+        return max(granule, min(96, (1 << 16) / max(1, depth)) / granule * granule)
     }
 
     /// out[T, N] = x[T, K] · wᵀ, for a weight w [N, K].
@@ -29,22 +31,35 @@ public enum MatrixProduct {
         _ x: UnsafePointer<Float>, rows: Int, rowStride: Int? = nil, by weight: WeightMatrix,
         bias: [Float]? = nil, into out: UnsafeMutablePointer<Float>
     ) {
-        _ = singleThreadedBLAS
         let columns = weight.rows
         let depth = weight.columns
-        let panel = panelRows(columns)
+        let arithmetic = weight.arithmetic
+        let stride = rowStride ?? depth
+        let panel = panelRows(depth: depth)
         nonisolated(unsafe) let x = x
         nonisolated(unsafe) let out = out
-        Parallel.forEach((columns + panel - 1) / panel) { index in
-            let range = index * panel..<min(columns, (index + 1) * panel)
-            weight.withRows(range) { w in
-                tile(
-                    x, rows: rows, stride: rowStride ?? depth, w, columns: range.count,
-                    depth: depth, into: out + range.lowerBound, outStride: columns)
+        let needed = PackedRows.floats(rows: rows, width: depth, arithmetic)
+        ScratchPool.shared.withFloats(needed) { memory in
+            let left = PackedRows(memory, width: depth, arithmetic)
+            let chunk = 2 * PackedRows.rowGranule
+            Parallel.forEach((rows + chunk - 1) / chunk) { index in
+                for row in index * chunk..<min(rows, (index + 1) * chunk) {
+                    left.store(x + row * stride, row: row)
+                }
             }
-            guard let bias else { return }
-            for row in 0..<rows {
-                for column in range { out[row * columns + column] += bias[column] }
+            Parallel.forEach((columns + panel - 1) / panel) { index in
+                let range = index * panel..<min(columns, (index + 1) * panel)
+                let floats = PackedColumns.floats(
+                    columns: range.count, width: depth, arithmetic)
+                ScratchPool.shared.withFloats(floats) { panelMemory in
+                    PackedColumns(weight, range, memory: panelMemory).multiply(
+                        left, rows: 0..<rows, columns: 0..<range.count,
+                        into: out + range.lowerBound, stride: columns)
+                }
+                guard let bias else { return }
+                for row in 0..<rows {
+                    for column in range { out[row * columns + column] += bias[column] }
+                }
             }
         }
     }

@@ -10,6 +10,8 @@ public struct WeightMatrix: @unchecked Sendable {
     public let columns: Int
     /// Row r of this matrix is stored row `rowOrder[r]`; nil when the order is the file's.
     public let rowOrder: [Int32]?
+    /// How products with this weight are computed.
+    public let arithmetic: Arithmetic
     private let base: UnsafeRawPointer
     /// Keeps the mapping alive that `base` points into.
     private let owner: AnyObject
@@ -17,7 +19,7 @@ public struct WeightMatrix: @unchecked Sendable {
     /// - Precondition: `bytes` holds `rows · columns` elements, and a row is a whole number of blocks.
     public init(
         type: ElementType, rows: Int, columns: Int, bytes: UnsafeRawBufferPointer,
-        rowOrder: [Int32]? = nil, owner: AnyObject
+        rowOrder: [Int32]? = nil, arithmetic: Arithmetic = .f32, owner: AnyObject
     ) {
         precondition(columns % type.blockLength == 0, "a row must be a whole number of blocks")
         precondition(bytes.count >= rows * type.bytes(count: columns))
@@ -26,6 +28,7 @@ public struct WeightMatrix: @unchecked Sendable {
         self.rows = rows
         self.columns = columns
         self.rowOrder = rowOrder
+        self.arithmetic = arithmetic
         self.owner = owner
         base = bytes.baseAddress ?? UnsafeRawPointer(bitPattern: 64)!
     }
@@ -64,5 +67,12 @@ public struct WeightMatrix: @unchecked Sendable {
             decode(range, into: panel)
             return body(panel)
         }
+    }
+
+    /// Rows `range` where they lie, if they are stored in bf16, in order and at an even address.
+    func storedBF16(_ range: Range<Int>) -> UnsafeRawPointer? {
+        let address = row(range.lowerBound)
+        return type == .bf16 && rowOrder == nil && UInt(bitPattern: address) % 2 == 0
+            ? address : nil
     }
 }

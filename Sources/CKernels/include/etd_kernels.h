@@ -3,7 +3,8 @@
 //
 // Shape letters: T positions, d hidden size, V vocabulary.
 // Accumulation: every sum runs over 16 lanes (8 for f64) that are joined in a fixed order, without
-// fused multiply-add, so scalar, AVX2 and AVX-512 builds of one source give the same bytes.
+// fused multiply-add, so scalar, AVX2 and AVX-512 builds of one source give the same bytes. Only the
+// matrix products differ: they fuse, but at the scalar level.
 // Pointers need no alignment; `out` may equal an input of the same shape unless said otherwise.
 #ifndef ETD_KERNELS_H
 #define ETD_KERNELS_H
@@ -16,7 +17,10 @@ enum etd_cpu_level { ETD_CPU_SCALAR = 0, ETD_CPU_AVX2 = 1, ETD_CPU_AVX512 = 2 };
 
 // The best level of this CPU.
 int etd_cpu_best_level(void);
-// The level in use: the best one, or the one last set.
+// "scalar", "avx2" or "avx512"; NULL for what is no level.
+const char *etd_cpu_level_name(int level);
+// The level in use: the one last set, else the environment's ETD_CPU (one that is unknown or that the CPU
+// lacks ends the process with an error), else the best one.
 int etd_cpu_level(void);
 // Chooses a level for the whole process; call before work starts. Returns -1, changing nothing, if the
 // CPU lacks it.
@@ -80,5 +84,26 @@ void etd_lens_row_begin(etd_lens_row_t *row);
 // holds `count` floats. `target` is the id whose logit is kept, or -1.
 void etd_lens_panel(etd_lens_row_t *states, const float *logits, size_t rows, size_t stride,
                     int32_t first_id, size_t count, int32_t target, float *scratch);
+
+// MARK: Matrix products, one tile at a time on the calling thread
+
+// bfloat16, rounded to nearest even; a NaN stays one.
+void etd_round_bf16(const float *x, uint16_t *out, size_t count);
+
+// Rows of a strip of the left side and columns of a strip of the right side, at the level in use.
+// Packed memory belongs to the level it was packed at.
+size_t etd_left_strip(void);
+size_t etd_right_strip(void);
+
+// Puts row `row` of the left side in its place: packed[strips][depth][etd_left_strip()].
+void etd_pack_left(const float *x, size_t row, size_t depth, float *packed);
+// Packs `count` columns, given as rows w[count, depth] of row stride `stride`, into whole strips:
+// packed[strips][depth][etd_right_strip()]; places beyond `count` become 0.
+void etd_pack_right(const float *w, size_t count, size_t stride, size_t depth, float *packed);
+
+// out[rows, columns] = left · right from packed sides. A value is one chain of (fused, but at the scalar
+// level) multiply-adds over the depth, so its bytes do not depend on `rows` or `columns`.
+void etd_product(const float *left, size_t rows, const float *right, size_t columns, size_t depth,
+                 float *out, size_t stride);
 
 #endif
