@@ -32,6 +32,14 @@ def fail(message: str) -> NoReturn:
     sys.exit(f"{Path(sys.argv[0]).name}: {message}")
 
 
+def positive(text: str) -> int:
+    """A count on the command line, for argparse."""
+    value = int(text)
+    if value < 1:
+        raise ValueError(text)
+    return value
+
+
 # Environment ------------------------------------------------------------------------------------
 
 
@@ -108,6 +116,16 @@ def run_peer(program: str, python: str, threads: int, flags: Sequence[Any]) -> t
         command = [python, PEERS / program, "--threads", threads, "--out", out, *flags]
         done = run(command, threads)
         return done, json.loads(out.read_text())
+
+
+def tokenize(model: Path, texts: Sequence[str], bos: str = "auto") -> list[list[int]]:
+    """The ids of each text, by `etd tokenize`."""
+    lines = "".join(json.dumps(text) + "\n" for text in texts)
+    command = [BINARIES / "etd", "tokenize", "--model", model, "--json-lines", "--bos", bos]
+    done = subprocess.run(command, input=lines, stdout=subprocess.PIPE, text=True)
+    if done.returncode:
+        fail(f"etd tokenize failed on {model}")
+    return [json.loads(line) for line in done.stdout.splitlines()]
 
 
 # Files ------------------------------------------------------------------------------------------
