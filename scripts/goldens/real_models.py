@@ -14,7 +14,6 @@ sqrt(D/(D-1)·Σ_d(S_d - m·n_d)²)/Σn_d. Natural logarithms.
 
 import json
 import math
-import os
 import sys
 from pathlib import Path
 
@@ -25,46 +24,11 @@ import gguf
 import torch
 import transformers
 
-from gguf_layout import read_weights
+from real_checkpoints import CACHE, MODELS, load
 from sample_text import TEXTS
 
 OUT = Path(__file__).resolve().parents[2] / "Tests/Goldens/models/real"
-CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "etd/models"
 WINDOW = 128
-
-SMOLLM2 = transformers.LlamaConfig(
-    vocab_size=49152, hidden_size=576, intermediate_size=1536, num_hidden_layers=30,
-    num_attention_heads=9, num_key_value_heads=3, max_position_embeddings=8192, rms_norm_eps=1e-5,
-    tie_word_embeddings=True, rope_parameters={"rope_theta": 100000.0, "rope_type": "default"},
-)
-GEMMA3 = transformers.Gemma3TextConfig(
-    vocab_size=262144, hidden_size=640, intermediate_size=2048, num_hidden_layers=18,
-    num_attention_heads=4, num_key_value_heads=1, head_dim=256, max_position_embeddings=32768,
-    rms_norm_eps=1e-6, tie_word_embeddings=True, query_pre_attn_scalar=256, sliding_window=512,
-    layer_types=["full_attention" if i % 6 == 5 else "sliding_attention" for i in range(18)],
-    rope_parameters={
-        "full_attention": {"rope_theta": 1000000.0, "rope_type": "default"},
-        "sliding_attention": {"rope_theta": 10000.0, "rope_type": "default"},
-    },
-)
-# file name: (GGUF architecture, configuration, ids that start each window)
-MODELS = {
-    "smollm2-135m-instruct": ("llama", SMOLLM2, []),
-    "gemma-3-270m": ("gemma3", GEMMA3, [2]),
-}
-
-
-def load(path, architecture, config):
-    config._attn_implementation = "eager"
-    model = transformers.AutoModelForCausalLM.from_config(config, dtype=torch.float32).eval()
-    names = [name for name, _ in model.named_parameters()]
-    weights = read_weights(
-        path, architecture, names, config.num_hidden_layers, config.num_attention_heads,
-        config.num_key_value_heads,
-    )
-    model.load_state_dict(weights, strict=False)
-    model.tie_weights()
-    return model
 
 
 def byte_letters():
@@ -192,10 +156,9 @@ def rounded(value):
 
 
 def golden(name):
-    architecture, config, prefix = MODELS[name]
     path = CACHE / f"{name}.gguf"
-    ids = windows(path, prefix)
-    model = load(path, architecture, config)
+    ids = windows(path, MODELS[name].prefix)
+    model = load(path)
     layers, boundaries, last = [], [], []
     for row in ids:
         states, logits = run(model, row)
