@@ -8,6 +8,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "decode_grid_tables.h"
 #include "kernel_table.h"
 
 #pragma STDC FP_CONTRACT OFF
@@ -319,7 +320,11 @@ static void lens_panel(etd_lens_row_t *states, const float *logits, size_t rows,
     }
 }
 
+#include "decode_blocks.h"
+#include "decode_grids.h"
+
 const etd_kernel_table_t ETD_TABLE = {
+    .decode = decode,
     .rms_norm = rms_norm,
     .add = add,
     .scale = scale,
