@@ -208,7 +208,7 @@ struct GGUFErrorTests {
         }
         #expect(checkpoint.tensors["wide"]?.shape == [0, 1 << 40])
         expectOneLine(
-            try error { $0.tensors[0].dimensions = [1 << 40, 1 << 40, 0] }, naming: "overflows")
+            try error { $0.tensors[0].dimensions = [0, 1 << 40, 1 << 40] }, naming: "overflows")
         expectOneLine(
             try error {
                 $0.tensors[0].dimensions = [0]

@@ -52,7 +52,7 @@ import Testing
         ("num_hidden_layers", 2_147_483_647, "2147483647 layers"),
         ("num_hidden_layers", 1 << 62, "positive whole number"),
         ("vocab_size", 2_147_483_647, "embed_tokens"),
-        ("num_attention_heads", 1 << 30, "num_attention_heads"),
+        ("num_attention_heads", 1 << 30, "q_proj"),
         ("intermediate_size", 2_147_483_647, "mlp"),
     ])
     func configurationsOfAbsurdSizes(field: String, value: Int, part: String) throws {
@@ -95,7 +95,7 @@ import Testing
     /// Places where not even root may make a file.
     @Test func placesThatCannotBeWrittenTo() throws {
         let model = try TinyModel()
-        try model.write(line(["text": "the"]), to: "in.jsonl")
+        try model.write(line(["text": "the thin end"]), to: "in.jsonl")
         try fail(
             etd, "score", "--model", model.path, "--input", model.file("in.jsonl"), "--output",
             "/proc/scores.jsonl", naming: ["/proc/scores.jsonl", "cannot"])
@@ -107,8 +107,8 @@ import Testing
     /// A disk that is full, as a limit on the size of files gives it. See also `ProbeTargetTests`.
     @Test func aFullDiskLeavesTheOldScores() throws {
         let model = try TinyModel()
-        let text = String(repeating: "the thin end ", count: 60)
-        try model.write(line(["text": .string(text)]), to: "in.jsonl")
+        try model.write(
+            String(repeating: line(["text": "the thin end"]), count: 20), to: "in.jsonl")
         try model.write("old\n", to: "out.jsonl")
         let result = try CommandRunner(etd)(
             [

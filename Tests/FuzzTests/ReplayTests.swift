@@ -31,7 +31,7 @@ struct ReplayTests {
 
     /// What the fuzzer found, and what each must say now.
     @Test(arguments: [
-        ("config/failed-architecture-with-newline.json", #"ConditionalG\u{a}neration"#)
+        ("config/failed-architecture-with-newline.json", #"ConditionalG\u{a}eration"#)
     ])
     func whatWasFoundIsRefusedInOneLine(file: String, part: String) throws {
         let target = try #require(FuzzTarget(rawValue: String(file.prefix { $0 != "/" })))
