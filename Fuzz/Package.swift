@@ -7,9 +7,7 @@ let package = Package(
     dependencies: [.package(name: "etd-analyze", path: "..")],
     targets: [
         .executableTarget(
-            name: "fuzz", dependencies: [.product(name: "FuzzTargets", package: "etd-analyze")],
-            // libFuzzer brings `main`.
-            swiftSettings: [.unsafeFlags(["-parse-as-library"])])
+            name: "fuzz", dependencies: [.product(name: "FuzzTargets", package: "etd-analyze")])
     ],
     swiftLanguageModes: [.v6]
 )
