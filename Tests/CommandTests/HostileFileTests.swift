@@ -98,9 +98,9 @@ import Testing
         try model.write(line(["text": "the thin end"]), to: "in.jsonl")
         try fail(
             etd, "score", "--model", model.path, "--input", model.file("in.jsonl"), "--output",
-            "/proc/scores.jsonl", naming: ["/proc/scores.jsonl", "cannot"])
+            "/proc/scores.jsonl", "--quiet", naming: ["/proc/scores.jsonl", "cannot"])
         try fail(
-            analyze, "probe", "--model", model.path, "--out", "/proc/run",
+            analyze, "probe", "--model", model.path, "--out", "/proc/run", "--quiet",
             naming: ["/proc/run", "cannot"])
     }
 
