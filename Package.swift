@@ -8,6 +8,8 @@ let package = Package(
     products: [
         .executable(name: "etd-analyze", targets: ["etd-analyze"]),
         .executable(name: "etd", targets: ["etd"]),
+        // For the package in Fuzz/ alone.
+        .library(name: "FuzzTargets", targets: ["FuzzTargets"]),
     ],
     traits: [
         .trait(
@@ -25,6 +27,7 @@ let package = Package(
             name: "COpenBLAS", pkgConfig: "openblas", providers: [.apt(["libopenblas-dev"])]),
         .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
         .target(name: "CKernels"),
+        .target(name: "CMappings"),
         .target(
             name: "COneDNN",
             cSettings: [.define("ETD_ONEDNN", to: "1", .when(traits: ["OneDNN"]))],
@@ -32,7 +35,7 @@ let package = Package(
         .target(
             name: "Files",
             dependencies: [
-                .product(name: "OrderedCollections", package: "swift-collections")
+                "CMappings", .product(name: "OrderedCollections", package: "swift-collections"),
             ]),
         .target(name: "Tensors", dependencies: ["CKernels", "COpenBLAS", "COneDNN"]),
         .target(
@@ -82,6 +85,10 @@ let package = Package(
             ]),
 
         .target(name: "TestSupport", dependencies: ["Files"], path: "Tests/TestSupport"),
+        .target(
+            name: "FuzzTargets", dependencies: ["Files", "Checkpoints", "Models", "Commands"],
+            path: "Tests/FuzzTargets"),
+        .testTarget(name: "FuzzTests", dependencies: ["FuzzTargets", "TestSupport"]),
         .testTarget(name: "FilesTests", dependencies: ["Files", "TestSupport"]),
         .testTarget(
             name: "TensorsTests",

@@ -78,6 +78,10 @@ int etd_cpu_level(void) {
     return atomic_load(&active_level);
 }
 
+int etd_decode(int32_t type, const void *source, float *out, size_t count) {
+    return table()->decode(type, source, out, count);
+}
+
 void etd_rms_norm(const float *x, const float *weight, float offset, float epsilon, float *out,
                   size_t d) {
     table()->rms_norm(x, weight, offset, epsilon, out, d);

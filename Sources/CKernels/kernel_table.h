@@ -2,9 +2,11 @@
 #ifndef ETD_KERNEL_TABLE_H
 #define ETD_KERNEL_TABLE_H
 
+#include "etd_decode.h"
 #include "etd_kernels.h"
 
 typedef struct {
+    int (*decode)(int32_t, const void *, float *, size_t);
     void (*rms_norm)(const float *, const float *, float, float, float *, size_t);
     void (*add)(float *, const float *, size_t);
     void (*scale)(float *, float, size_t);

@@ -4,10 +4,12 @@
 #include <math.h>
 #include <string.h>
 
+#include "decode_grid_tables.h"
 #include "kernel_table.h"
 
 #pragma clang attribute push(__attribute__((target("avx2,fma,f16c"))), apply_to = function)
 #define ETD_TABLE etd_kernels_avx2
+#define ETD_SHUFFLE_BYTES
 // 12 sums, 2 columns and a broadcast value fill the 16 registers.
 #define MR 6
 #define NV 2

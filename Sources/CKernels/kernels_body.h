@@ -8,6 +8,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "decode_grid_tables.h"
 #include "kernel_table.h"
 
 #pragma STDC FP_CONTRACT OFF
@@ -360,6 +361,9 @@ static void lens_panel(etd_lens_row_t *states, const float *logits, size_t rows,
     }
 }
 
+#include "decode_blocks.h"
+#include "decode_grids.h"
+
 // To nearest even; a NaN stays one.
 static void round_bf16(const float *x, uint16_t *out, size_t count) {
     for (size_t i = 0; i < count; i++) {
@@ -374,6 +378,7 @@ static void round_bf16(const float *x, uint16_t *out, size_t count) {
 #include "product_body.h"
 
 const etd_kernel_table_t ETD_TABLE = {
+    .decode = decode,
     .rms_norm = rms_norm,
     .add = add,
     .scale = scale,

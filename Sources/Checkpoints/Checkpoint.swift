@@ -8,7 +8,7 @@ import Tensors
 ///
 /// Containers only: what a tensor's name means is for module Models to say. Opening maps the weight
 /// files and checks every header whole, but reads no weights. The files must not change while a
-/// checkpoint is open.
+/// checkpoint is open; see `MappedFile` for one that is made shorter.
 public final class Checkpoint: Sendable {
     public enum Format: String, Sendable {
         case safetensors, gguf
@@ -35,7 +35,11 @@ public final class Checkpoint: Sendable {
     private let knownFingerprint = Mutex<String?>(nil)
 
     /// Opens a Hugging Face model directory (`config.json` beside `model.safetensors` or beside
-    /// `model.safetensors.index.json` and its shards) or a GGUF file.
+    /// `model.safetensors.index.json` and its shards) or a GGUF file, of a split one any part.
+    ///
+    /// Links are followed: the caches of Hugging Face are made of them, and who can place a link can
+    /// name its target as well. A *name* that a file gives is not: an index names shards by plain
+    /// names in its own directory.
     /// - Throws: `CheckpointError` naming the file and, where there is one, the tensor.
     public static func open(_ path: String) throws(CheckpointError) -> Checkpoint {
         switch Paths.kind(path) {
@@ -46,7 +50,7 @@ public final class Checkpoint: Sendable {
                 path: path, problem: "weights without their configuration",
                 advice: "give the directory that holds this file and config.json")
         case .file, .other:
-            return try Checkpoint(path: path, gguf: try GGUFFile(path: path))
+            return try Checkpoint(path: path, gguf: try GGUFParts(path: path))
         case .missing:
             throw .notACheckpoint(
                 path: path, problem: "no such file or directory",
@@ -63,10 +67,26 @@ public final class Checkpoint: Sendable {
             config: directory.config, metadata: GGUFMetadata())
     }
 
-    private convenience init(path: String, gguf: GGUFFile) throws(CheckpointError) {
+    private convenience init(path: String, gguf: GGUFParts) throws(CheckpointError) {
         try self.init(
-            path: path, format: .gguf, contents: [(gguf.file, gguf.entries)], config: .null,
-            metadata: gguf.metadata)
+            path: path, format: .gguf, contents: gguf.files.map { ($0.file, $0.entries) },
+            config: .null, metadata: gguf.metadata)
+    }
+
+    /// Weights and configuration that did not come from files, for fuzzing.
+    package convenience init(safetensors: MappedFile, config: JSON) throws(CheckpointError) {
+        let file = try SafetensorsFile(safetensors)
+        try self.init(
+            path: safetensors.path, format: .safetensors, contents: [(file.file, file.entries)],
+            config: config, metadata: GGUFMetadata())
+    }
+
+    /// As above, of a GGUF file that is whole.
+    package convenience init(gguf: MappedFile) throws(CheckpointError) {
+        let file = try GGUFFile(gguf)
+        try self.init(
+            path: gguf.path, format: .gguf, contents: [(file.file, file.entries)], config: .null,
+            metadata: file.metadata)
     }
 
     private init(

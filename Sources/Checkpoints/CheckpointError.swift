@@ -31,6 +31,11 @@ public enum CheckpointError: Error, Equatable, CustomStringConvertible {
     /// The index places a tensor in a file that does not hold it.
     case tensorNotInShard(index: String, tensor: String, shard: String)
 
+    /// Parts of a split GGUF file that are not where the part at `path` is.
+    case missingParts(path: String, parts: [String])
+    /// Parts of a split GGUF file that do not belong together.
+    case inconsistentParts(path: String, problem: String)
+
     public var description: String {
         switch self {
         case .file(let error):
@@ -71,6 +76,14 @@ public enum CheckpointError: Error, Equatable, CustomStringConvertible {
         case .tensorNotInShard(let index, let tensor, let shard):
             return "\(index): places tensor \(tensor.quotedForMessage) in "
                 + "\(shard.quotedForMessage), which does not hold it; fetch the whole model again"
+        case .missingParts(let path, let parts):
+            let named = parts.prefix(3).map(\.quotedForMessage).joined(separator: ", ")
+            let more = parts.count > 3 ? " and \(parts.count - 3) more" : ""
+            return "\(path): parts of the model are not beside it: \(named)\(more); put all parts "
+                + "into one folder"
+        case .inconsistentParts(let path, let problem):
+            return "\(path): parts of a split file that do not belong together: \(problem); fetch "
+                + "all parts again from one place"
         }
     }
 }

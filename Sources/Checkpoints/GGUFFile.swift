@@ -19,6 +19,11 @@ struct GGUFFile {
     init(path: String) throws(CheckpointError) {
         let file: MappedFile
         do { file = try MappedFile(path: path) } catch { throw .file(error) }
+        try self.init(file)
+    }
+
+    init(_ file: MappedFile) throws(CheckpointError) {
+        let path = file.path
         var cursor = GGUFCursor(file: file)
         try Self.checkVersion(&cursor)
         // The shortest tensor record: a name of one byte, no dimensions, a type, an offset.
@@ -26,7 +31,6 @@ struct GGUFFile {
         // The shortest entry: a key of one byte, a type, a value of one byte.
         let metadataCount = try cursor.count(minimumBytes: 14, "the number of metadata entries")
         metadata = try Self.metadata(count: metadataCount, &cursor)
-        try Self.checkNotSplit(metadata, path: path)
         entries = try Self.tensors(
             count: tensorCount, alignment: try Self.alignment(metadata, path: path), &cursor)
         self.file = file
@@ -65,15 +69,6 @@ struct GGUFFile {
                 path: path, problem: "general.alignment is not a uint32 that is a power of two")
         }
         return alignment
-    }
-
-    private static func checkNotSplit(
-        _ metadata: GGUFMetadata, path: String
-    ) throws(CheckpointError) {
-        guard let parts = metadata.int("split.count"), parts > 1 else { return }
-        throw .unsupportedForm(
-            path: path, problem: "one of \(parts) parts of a split GGUF file",
-            advice: "join them with llama-gguf-split --merge and give the whole file")
     }
 }
 
@@ -294,15 +289,16 @@ extension GGUFFile {
 enum GGMLType {
     static let elements: [UInt32: ElementType] = [
         0: .f32, 1: .f16, 2: .q4_0, 3: .q4_1, 6: .q5_0, 7: .q5_1, 8: .q8_0, 10: .q2_K, 11: .q3_K,
-        12: .q4_K, 13: .q5_K, 14: .q6_K, 28: .f64, 30: .bf16,
+        12: .q4_K, 13: .q5_K, 14: .q6_K, 16: .iq2_xxs, 17: .iq2_xs, 18: .iq3_xxs, 19: .iq1_s,
+        20: .iq4_nl, 21: .iq3_s, 22: .iq2_s, 23: .iq4_xs, 28: .f64, 29: .iq1_m, 30: .bf16,
+        39: .mxfp4,
     ]
 
     /// Names of the codes that are known and not read, for messages.
     private static let others: [UInt32: String] = [
-        4: "Q4_2 (withdrawn)", 5: "Q4_3 (withdrawn)", 9: "Q8_1", 15: "Q8_K", 16: "IQ2_XXS",
-        17: "IQ2_XS", 18: "IQ3_XXS", 19: "IQ1_S", 20: "IQ4_NL", 21: "IQ3_S", 22: "IQ2_S",
-        23: "IQ4_XS", 24: "I8", 25: "I16", 26: "I32", 27: "I64", 29: "IQ1_M", 34: "TQ1_0",
-        35: "TQ2_0", 39: "MXFP4", 40: "NVFP4", 41: "Q1_0",
+        4: "Q4_2 (withdrawn)", 5: "Q4_3 (withdrawn)", 9: "Q8_1 (of activations)",
+        15: "Q8_K (of activations)", 24: "I8", 25: "I16", 26: "I32", 27: "I64", 34: "TQ1_0",
+        35: "TQ2_0", 40: "NVFP4", 41: "Q1_0",
     ]
 
     static func name(_ code: UInt32) -> String {

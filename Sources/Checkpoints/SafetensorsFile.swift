@@ -35,6 +35,11 @@ struct SafetensorsFile {
     init(path: String) throws(CheckpointError) {
         let file: MappedFile
         do { file = try MappedFile(path: path) } catch { throw .file(error) }
+        try self.init(file)
+    }
+
+    init(_ file: MappedFile) throws(CheckpointError) {
+        let path = file.path
         let header = try Self.header(of: file)
         let json: JSON
         do { json = try JSON.parse(header) } catch {

@@ -1,3 +1,5 @@
+import Files
+
 /// What is wrong with the way a command was used, beyond what its arguments' types can say.
 public enum CommandError: Error, Equatable, CustomStringConvertible {
     case noSuchModel(name: String, cache: String)
@@ -13,7 +15,9 @@ public enum CommandError: Error, Equatable, CustomStringConvertible {
     /// A pass over the model at `path` could not be made or trusted.
     case pass(path: String, problem: String)
 
-    public var description: String {
+    public var description: String { text.onOneLine }
+
+    private var text: String {
         switch self {
         case .noSuchModel(let name, let cache):
             "--model \(name): no such file, directory or fetched model (looked in \(cache)); "

@@ -112,7 +112,7 @@ public struct LoadedModel {
 }
 
 /// Makes tokenizers of the files that come with a model.
-enum TokenizerFiles {
+package enum TokenizerFiles {
     /// BOS and EOS stand in tokenizer_config.json as strings, or in config.json as ids.
     static func huggingFace(_ file: String, directory: String) throws -> Tokenizer {
         let tokenizer = try Tokenizer(huggingFace: file)
@@ -136,7 +136,7 @@ enum TokenizerFiles {
     }
 
     /// The vocabulary inside a GGUF file; nil if it has none.
-    static func gguf(_ checkpoint: Checkpoint) throws -> Tokenizer? {
+    package static func gguf(_ checkpoint: Checkpoint) throws -> Tokenizer? {
         let metadata = checkpoint.metadata
         guard let model = metadata.string("tokenizer.ggml.model"), model != "no_vocab",
             let tokens = metadata.strings("tokenizer.ggml.tokens")

@@ -1,3 +1,4 @@
+import CMappings
 import Foundation
 
 /// What reading or writing a file of this project's can end in, told for the person at the terminal.
@@ -24,15 +25,18 @@ public enum FileError: Error, Equatable, CustomStringConvertible {
 /// A file mapped read-only into memory for as long as this object lives.
 ///
 /// Pages come from disk when they are first touched, so opening costs nothing however large the file.
-/// The file must not be made shorter meanwhile: touching a page that is gone ends the process.
+/// The file must not be made shorter meanwhile: touching a page that is gone names the file on standard
+/// error and ends the process with exit code 1 (module `CMappings`).
 public final class MappedFile: @unchecked Sendable {
     public let path: String
     /// The whole file. Valid while this object is alive.
     public let bytes: UnsafeRawBufferPointer
+    private let isMapped: Bool
 
     /// - Throws: `FileError.system` if the file cannot be opened, or is not a regular file.
     public init(path: String) throws(FileError) {
         self.path = path
+        isMapped = true
         // Not blocking: opening a pipe that nobody writes to would otherwise never return.
         let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
         guard descriptor >= 0 else { throw .lastSystemError(path, "open") }
@@ -49,7 +53,18 @@ public final class MappedFile: @unchecked Sendable {
         }
         guard let base = mmap(nil, size, PROT_READ, MAP_PRIVATE, descriptor, 0), base != MAP_FAILED
         else { throw .lastSystemError(path, "map") }
+        etd_mapping_add(base, size, path)
         bytes = UnsafeRawBufferPointer(start: base, count: size)
+    }
+
+    /// Content that is in memory already, in an allocation of exactly its size: fuzzing reads no
+    /// files, and AddressSanitizer sees the first byte that is read too far.
+    package init(path: String, contents: UnsafeRawBufferPointer) {
+        self.path = path
+        isMapped = false
+        let copy = UnsafeMutableRawBufferPointer.allocate(byteCount: contents.count, alignment: 16)
+        copy.copyMemory(from: contents)
+        bytes = UnsafeRawBufferPointer(copy)
     }
 
     /// A copy of a whole file. The way to bytes that outlive their mapping.
@@ -60,7 +75,9 @@ public final class MappedFile: @unchecked Sendable {
     }
 
     deinit {
+        guard isMapped else { return bytes.deallocate() }
         if let base = bytes.baseAddress {
+            etd_mapping_remove(base)
             munmap(UnsafeMutableRawPointer(mutating: base), bytes.count)
         }
     }

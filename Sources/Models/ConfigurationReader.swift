@@ -6,9 +6,11 @@ import Files
 public final class ConfigurationReader {
     let path: String
     let json: JSON
+    private let tensors: Int
     private(set) var assumptions: [String] = []
 
     init(checkpoint: Checkpoint) {
+        tensors = checkpoint.tensors.count
         path = checkpoint.file(named: "config.json") ?? checkpoint.path
         // A vision-language configuration keeps the text model's in an object of its own.
         if let text = checkpoint.config["text_config"], text.objectValue != nil {
@@ -33,6 +35,9 @@ public final class ConfigurationReader {
         }
         guard let number = value.intValue, number > 0, number <= 1 << 31 else {
             throw error(field, "expected a positive whole number, found \(value.text(indent: 0))")
+        }
+        if let problem = LayerLimit.problem(number, field, tensors: tensors) {
+            throw error(field, problem)
         }
         return number
     }
@@ -166,6 +171,19 @@ public final class ConfigurationReader {
     }
 }
 
+/// Memory is taken for each layer before its weights are looked up, so a number of layers is believed
+/// only where the checkpoint holds as many tensors.
+private enum LayerLimit {
+    private static let fields: Set<String> = [
+        "num_hidden_layers", "n_layer", "n_layers", "num_layers", "block_count",
+    ]
+
+    static func problem(_ count: Int, _ field: String, tensors: Int) -> String? {
+        guard fields.contains(field), count > tensors else { return nil }
+        return "\(count) layers, and the checkpoint holds \(tensors) tensors in all"
+    }
+}
+
 /// Reads the model's keys of a GGUF file, which stand below the architecture's name.
 public final class GGUFConfigurationReader {
     let path: String
@@ -195,6 +213,9 @@ public final class GGUFConfigurationReader {
         }
         guard let value = metadata.int(full), value > 0, value <= 1 << 31 else {
             throw error(full, "expected a positive whole number")
+        }
+        if let problem = LayerLimit.problem(value, key, tensors: checkpoint.tensors.count) {
+            throw error(full, problem)
         }
         return value
     }

@@ -1,3 +1,5 @@
+import Files
+
 /// Why a checkpoint cannot be used as a model, or a pass cannot run.
 public enum ModelError: Error, Equatable, CustomStringConvertible {
     case unknownArchitecture(path: String, name: String, known: [String])
@@ -12,7 +14,9 @@ public enum ModelError: Error, Equatable, CustomStringConvertible {
     case tooLong(tokens: Int, context: Int)
     case invalidPlan(problem: String)
 
-    public var description: String {
+    public var description: String { text.onOneLine }
+
+    private var text: String {
         switch self {
         case .unknownArchitecture(let path, let name, let known):
             "\(path): unknown architecture \"\(name)\"; known are \(known.joined(separator: ", "))"

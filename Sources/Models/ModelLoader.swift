@@ -141,15 +141,18 @@ private final class ModelLoader {
             _ role: LayerRole, _ rows: Int, _ columns: Int, bias: Bool, heads: Int? = nil
         ) throws(ModelError) -> Projection? {
             let base = name(role, index)
-            let order = heads.flatMap {
-                family.ggufPermutesRotary && isGGUF
-                    ? Self.interleavedOrder(heads: $0, headDimension: c.headDimension) : nil
-            }
-            let weight = try matrix(base + ".weight", rows: rows, columns: columns, order: order)
+            let weight = try matrix(
+                base + ".weight", rows: rows, columns: columns,
+                order: heads.flatMap {
+                    family.ggufPermutesRotary && isGGUF
+                        ? Self.interleavedOrder(heads: $0, headDimension: c.headDimension) : nil
+                })
             var biasValues: [Float]?
             if bias {
                 biasValues = try vector(base + ".bias", width: rows)
-                if let order, let stored = biasValues { biasValues = order.map { stored[Int($0)] } }
+                if let order = weight?.rowOrder, let stored = biasValues {
+                    biasValues = order.map { stored[Int($0)] }
+                }
             }
             return weight.map { Projection(weight: $0, bias: biasValues) }
         }
@@ -223,8 +226,10 @@ private final class ModelLoader {
         return tensor
     }
 
+    /// - Parameter order: made when the stored shape is known to be the configuration's, which alone
+    ///   may ask for any amount of memory.
     private func matrix(
-        _ name: String, rows: Int, columns: Int, order: [Int32]? = nil
+        _ name: String, rows: Int, columns: Int, order: @autoclosure () -> [Int32]? = nil
     ) throws(ModelError) -> WeightMatrix? {
         guard let tensor = try tensor(name, shape: [rows, columns]) else { return nil }
         guard columns % tensor.type.blockLength == 0 else {
@@ -233,7 +238,7 @@ private final class ModelLoader {
                 type: "\(tensor.type) with rows of \(columns), not whole blocks")
         }
         return WeightMatrix(
-            type: tensor.type, rows: rows, columns: columns, bytes: tensor.bytes, rowOrder: order,
+            type: tensor.type, rows: rows, columns: columns, bytes: tensor.bytes, rowOrder: order(),
             arithmetic: arithmetic, owner: checkpoint)
     }
 

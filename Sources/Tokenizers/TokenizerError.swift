@@ -8,7 +8,9 @@ public enum TokenizerError: Error, Equatable, CustomStringConvertible {
     /// `place` is where in the file, such as "model.merges[3]".
     case invalid(path: String, place: String, problem: String)
 
-    public var description: String {
+    public var description: String { text.onOneLine }
+
+    private var text: String {
         switch self {
         case .unreadable(let error):
             error.description

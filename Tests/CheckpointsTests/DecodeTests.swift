@@ -7,7 +7,9 @@ import Testing
 /// Codes of the types in GGUF files, as the format's documentation lists them.
 private let codes: [String: UInt32] = [
     "F32": 0, "F16": 1, "Q4_0": 2, "Q4_1": 3, "Q5_0": 6, "Q5_1": 7, "Q8_0": 8, "Q2_K": 10,
-    "Q3_K": 11, "Q4_K": 12, "Q5_K": 13, "Q6_K": 14, "F64": 28, "BF16": 30,
+    "Q3_K": 11, "Q4_K": 12, "Q5_K": 13, "Q6_K": 14, "F64": 28, "BF16": 30, "IQ2_XXS": 16,
+    "IQ2_XS": 17, "IQ3_XXS": 18, "IQ1_S": 19, "IQ4_NL": 20, "IQ3_S": 21, "IQ2_S": 22, "IQ4_XS": 23,
+    "IQ1_M": 29, "MXFP4": 39,
 ]
 
 /// Decoding against the Python package `gguf`, on random blocks whose scales take every kind of
@@ -50,6 +52,29 @@ struct DecodeTests {
             #expect(tensor.type.description == type)
             #expect(tensor.type.bytes(count: count) == bytes.count)
             #expect(canonicalBits(tensor.decoded()) == expected, "\(type), shifted by \(shift)")
+        }
+    }
+
+    /// 1,024 blocks of random bytes: every entry of every grid, and scales of every kind.
+    @Test func longStreamsOfBlocks() throws {
+        let golden = try Goldens.json("streams.json")
+        let hashes = try #require(golden["sha256"]?.objectValue)
+        let blocks = try #require(golden["blocks"]?.intValue)
+        let scratch = try ScratchDirectory()
+        let types = ElementType.allCases.filter { $0.blockLength > 1 }
+        #expect(Set(types.map(\.description)) == Set(hashes.keys))
+        for type in types {
+            // As in the generator of the goldens: Knuth's 64-bit congruential generator.
+            var state: UInt64 = 1
+            let bytes = (0..<blocks * type.blockBytes).map { _ -> UInt8 in
+                state = state &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
+                return UInt8(state >> 56)
+            }
+            let tensor = try open(
+                type.description, count: blocks * type.blockLength, bytes, in: scratch)
+            let decoded = canonicalBits(tensor.decoded()).flatMap(littleEndian)
+            #expect(
+                hexadecimalSHA256(decoded) == hashes[type.description]?.stringValue, "\(type)")
         }
     }
 

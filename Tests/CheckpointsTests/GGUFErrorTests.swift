@@ -136,8 +136,9 @@ struct GGUFErrorTests {
 
     @Test func typesOfTensors() throws {
         let refused: [(UInt32, String)] = [
-            (4, "Q4_2"), (5, "Q4_3"), (9, "Q8_1"), (16, "IQ2_XXS"), (20, "IQ4_NL"), (24, "I8"),
-            (26, "I32"), (34, "TQ1_0"), (39, "MXFP4"), (7000, "number 7000"), (.max, "4294967295"),
+            (4, "Q4_2"), (5, "Q4_3"), (9, "Q8_1"), (15, "Q8_K"), (24, "I8"), (26, "I32"),
+            (34, "TQ1_0"), (35, "TQ2_0"), (40, "NVFP4"), (7000, "number 7000"),
+            (.max, "4294967295"),
         ]
         for (code, name) in refused {
             let error = try error { $0.tensors[0].type = code }
@@ -191,14 +192,44 @@ struct GGUFErrorTests {
             naming: "within")
     }
 
-    @Test func partsOfASplitFile() throws {
-        expectOneLine(
-            try error { $0.add("split.count", 2, littleEndian(UInt16(3))) }, naming: "3 parts",
-            "llama-gguf-split --merge")
-        // A single part is a whole file.
+    /// Zero elements need no bytes, wherever they are said to be within the file; beside a 0, other
+    /// sizes may be anything that does not overflow.
+    @Test func tensorsWithoutElements() throws {
         var builder = GGUFBuilder()
-        builder.add("split.count", 2, littleEndian(UInt16(1)))
+        builder.add(tensor: "none", [0], type: 0, offset: 0, [])
+        builder.add(tensor: "wide", [1 << 40, 0], type: 0, offset: 0, [])
+        builder.add(tensor: "blocks", [256, 0], type: 12, offset: 0, [])
         let scratch = try ScratchDirectory()
-        _ = try Checkpoint.open(try scratch.write(builder.bytes(), to: "m.gguf"))
+        let path = try scratch.write(builder.bytes(), to: "m.gguf")
+        let checkpoint = try Checkpoint.open(path)
+        for tensor in checkpoint.tensors.values {
+            #expect(tensor.count == 0 && tensor.bytes.isEmpty)
+            #expect(tensor.decoded().isEmpty && tensor.firstNonFinite() == nil)
+        }
+        #expect(checkpoint.tensors["wide"]?.shape == [0, 1 << 40])
+        expectOneLine(
+            try error { $0.tensors[0].dimensions = [0, 1 << 40, 1 << 40] }, naming: "overflows")
+        expectOneLine(
+            try error {
+                $0.tensors[0].dimensions = [0]
+                $0.tensors[0].offset = 1 << 40
+            }, naming: "truncated", "\"w\"")
+    }
+
+    /// A zero byte is a character of a name like any other, and does not end a message.
+    @Test func namesWithZeroBytes() throws {
+        let nul = try error {
+            $0.tensors[0].name = Array("w\u{0}x".utf8)
+            $0.tensors[0].dimensions = [3]
+        }
+        expectOneLine(nul, naming: #""w\u{0}x""#, "truncated")
+        var builder = GGUFBuilder()
+        builder.add("a\u{0}b", string: "c\u{0}d")
+        builder.add("a", string: "e")
+        let scratch = try ScratchDirectory()
+        let metadata = try Checkpoint.open(try scratch.write(builder.bytes(), to: "m.gguf"))
+            .metadata
+        #expect(metadata.string("a\u{0}b") == "c\u{0}d")
+        #expect(metadata.string("a") == "e")
     }
 }

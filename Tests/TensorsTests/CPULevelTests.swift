@@ -4,6 +4,7 @@
 
 import CKernels
 import Foundation
+import Tensors
 import TestSupport
 import Testing
 
@@ -60,6 +61,25 @@ import Testing
             return bytes
         }
         for level in results { #expect(level == results[0]) }
+    }
+
+    @Test(arguments: ElementType.allCases)
+    func decodingGivesTheSameBits(_ type: ElementType) {
+        var random = SeededRandom(UInt64(type.rawValue))
+        for blocks in [1, 7, 16, 33, 64] {
+            let count = blocks * type.blockLength
+            let stored = (0..<type.bytes(count: count)).map { _ in
+                UInt8.random(in: 0...255, using: &random)
+            }
+            let results = atEachLevel { () -> [UInt32] in
+                var out = [Float](repeating: -1, count: count + 1)
+                #expect(etd_decode(type.rawValue, stored, &out, count) == 0)
+                #expect(out[count] == -1, "nothing is written behind the end")
+                // Which NaN comes out of an operation is left to the instruction.
+                return out.map { $0.isNaN ? 0x7FC0_0000 : $0.bitPattern }
+            }
+            for level in results { #expect(level == results[0], "\(blocks) blocks") }
+        }
     }
 
     @Test(arguments: [1, 5, 16, 100, 1024, 2051])

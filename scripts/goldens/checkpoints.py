@@ -26,10 +26,15 @@ from gguf import quants
 
 OUT = pathlib.Path(__file__).resolve().parents[2] / "Tests/Goldens/checkpoints"
 BLOCK_TYPES = "Q4_0 Q4_1 Q5_0 Q5_1 Q8_0 Q2_K Q3_K Q4_K Q5_K Q6_K".split()
+# Blocks of a generator of their own, so that adding a type leaves the goldens of the others alone.
+LOOKUP_TYPES = (
+    "IQ4_NL IQ4_XS IQ2_XXS IQ2_XS IQ2_S IQ3_XXS IQ3_S IQ1_S IQ1_M MXFP4".split())
 # Where the half-precision scales stand within a block.
 SCALES = {
     "Q4_0": [0], "Q4_1": [0, 2], "Q5_0": [0], "Q5_1": [0, 2], "Q8_0": [0], "Q2_K": [80, 82],
     "Q3_K": [108], "Q4_K": [0, 2], "Q5_K": [0, 2], "Q6_K": [208],
+    "IQ4_NL": [0], "IQ4_XS": [0], "IQ2_XXS": [0], "IQ2_XS": [0], "IQ2_S": [0], "IQ3_XXS": [0],
+    "IQ3_S": [0], "IQ1_S": [0], "IQ1_M": [], "MXFP4": [],
 }
 # Usual, largest, subnormal (least and greatest), negative zero, infinite, NaN.
 HALVES = [0x2E66, 0x7BFF, 0x0001, 0x83FF, 0x8000, 0xFC00, 0x7E01]
@@ -58,6 +63,13 @@ def random_blocks(rng, name, count):
             # Two usual blocks, then each kind of scale in turn, the two scales of a block different.
             half = HALVES[max(0, index - 1 + 2 * position) % len(HALVES)]
             blocks[index, offset : offset + 2] = np.frombuffer(struct.pack("<H", half), np.uint8)
+        if name == "IQ1_M":
+            # The scale's nibbles are on top of four words.
+            words = blocks[index, 48:56].view(np.uint16)
+            half = HALVES[max(0, index - 1) % len(HALVES)]
+            words[:] = words & 0x0FFF | np.array([half >> 4 * i & 15 for i in range(4)]) << 12
+        if name == "MXFP4":
+            blocks[index, 0] = [127, 120, 255, 0, 1, 2, 254, 3][index % 8]
     return blocks
 
 
@@ -65,6 +77,11 @@ def blocks():
     rng = np.random.default_rng(20251011)
     types = {}
     for name in BLOCK_TYPES:
+        raw = random_blocks(rng, name, 8)
+        values = quants.dequantize(raw.reshape(1, -1), Type[name]).ravel()
+        types[name] = {"count": values.size, "bytes": text(raw), "values": text(canonical(values))}
+    rng = np.random.default_rng(20261124)
+    for name in LOOKUP_TYPES:
         raw = random_blocks(rng, name, 8)
         values = quants.dequantize(raw.reshape(1, -1), Type[name]).ravel()
         types[name] = {"count": values.size, "bytes": text(raw), "values": text(canonical(values))}
@@ -87,6 +104,25 @@ def blocks():
     halves = np.arange(65536, dtype=np.uint16).view(np.float16).astype(np.float32)
     digest = hashlib.sha256(canonical(halves).tobytes()).hexdigest()
     write("blocks.json", {"types": types, "every_half_sha256": digest})
+
+
+def stream(count):
+    """Bytes that a test can make again: the top bytes of Knuth's 64-bit congruential generator."""
+    state, out = 1, bytearray()
+    for _ in range(count):
+        state = (state * 6364136223846793005 + 1442695040888963407) % 2**64
+        out.append(state >> 56)
+    return np.frombuffer(bytes(out), np.uint8)
+
+
+def streams():
+    """Hashes of what long random streams decode to: every entry of every grid is met."""
+    hashes = {}
+    for name in BLOCK_TYPES + LOOKUP_TYPES:
+        size = gguf.GGML_QUANT_SIZES[Type[name]][1]
+        values = quants.dequantize(stream(1024 * size).reshape(1, -1), Type[name])
+        hashes[name] = hashlib.sha256(canonical(values).tobytes()).hexdigest()
+    write("streams.json", {"blocks": 1024, "sha256": hashes})
 
 
 def fingerprint(tensors):
@@ -295,10 +331,13 @@ def add_metadata(writer):
 
 
 def gguf_files():
-    rng = np.random.default_rng(20251012)
     described = {}
-    for file, alignment in (("tiny.gguf", None), ("aligned.gguf", 128)):
-        writer = gguf.GGUFWriter(OUT / file, "tiny")
+    for file, alignment in (("tiny.gguf", None), ("aligned.gguf", 128), ("split.gguf", None)):
+        # All but the second hold the same tensors, in one file or in three.
+        if file != "aligned.gguf":
+            rng = np.random.default_rng(20251012)
+        split = 3 if file == "split.gguf" else 0
+        writer = gguf.GGUFWriter(OUT / file, "tiny", split_max_tensors=split)
         if alignment:
             writer.add_custom_alignment(alignment)
         add_metadata(writer)
@@ -325,6 +364,8 @@ def gguf_files():
         writer.write_kv_data_to_file()
         writer.write_tensors_to_file()
         writer.close()
+        if split:
+            continue
         reader = gguf.GGUFReader(OUT / file)
         assert reader.alignment == (alignment or 32)
         for tensor in reader.tensors:
@@ -373,6 +414,7 @@ def main():
     OUT.mkdir(parents=True, exist_ok=True)
     with np.errstate(all="ignore"):
         blocks()
+        streams()
         safetensors_directories()
         headers()
         gguf_files()

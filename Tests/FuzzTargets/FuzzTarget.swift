@@ -1,0 +1,108 @@
+import Checkpoints
+import Commands
+import Files
+import Foundation
+import Models
+import Tokenizers
+
+/// What is fuzzed: readers of files that come from strangers. The package in `Fuzz/` gives each of
+/// these to libFuzzer; tests give it every input that has ever failed.
+///
+/// An input may be accepted or refused. A trap, a read out of bounds, a hang and an error that is not
+/// one line are findings.
+public enum FuzzTarget: String, CaseIterable, Sendable {
+    case safetensors, gguf, tokenizer, config
+
+    /// Reads `input` as a file of this kind, and everything that the file then offers.
+    /// - Returns: why the input is refused; nil if it is accepted.
+    @discardableResult
+    public func run(_ input: UnsafeRawBufferPointer) -> String? {
+        do {
+            switch self {
+            case .safetensors: try Self.safetensors(input)
+            case .gguf: try Self.gguf(input)
+            case .tokenizer: try Self.tokenizer(input)
+            case .config: try Self.config(input)
+            }
+            return nil
+        } catch {
+            let message = "\(error)"
+            precondition(
+                !message.isEmpty && !message.contains(where: \.isNewline),
+                "an error that is not one line: \(message)")
+            return message
+        }
+    }
+
+    private static func safetensors(_ input: UnsafeRawBufferPointer) throws {
+        let file = MappedFile(path: "model.safetensors", contents: input)
+        readAll(try Checkpoint(safetensors: file, config: [:]))
+    }
+
+    private static func gguf(_ input: UnsafeRawBufferPointer) throws {
+        let checkpoint = try Checkpoint(gguf: MappedFile(path: "model.gguf", contents: input))
+        readAll(checkpoint)
+        // Each of the two may refuse what the other takes.
+        let tokenizer = Result { try TokenizerFiles.gguf(checkpoint) }
+        _ = try Transformer.load(checkpoint)
+        if let tokenizer = try tokenizer.get() { use(tokenizer) }
+    }
+
+    private static func tokenizer(_ input: UnsafeRawBufferPointer) throws {
+        use(try Tokenizer(huggingFace: try JSON.parse(input), path: "tokenizer.json"))
+    }
+
+    private static func config(_ input: UnsafeRawBufferPointer) throws {
+        let config = try JSON.parse(input)
+        let family = config["text_config"]?["model_type"] ?? config["model_type"]
+        let name = family?.stringValue?.prefix(5) ?? ""
+        let weights = weights[String(name)] ?? weights["llama"]
+        guard let weights else {
+            preconditionFailure("the weights of Tests/Goldens/models are gone")
+        }
+        _ = try Transformer.load(try Checkpoint(safetensors: weights, config: config))
+    }
+
+    /// Weights that configurations are checked against, by the beginning of the family's name.
+    private static let weights: [String: MappedFile] = {
+        let goldens = URL(filePath: #filePath).deletingLastPathComponent()
+            .deletingLastPathComponent().appending(path: "Goldens/models")
+        return ["llama": "llama-gqa", "olmo2": "olmo2-gqa", "gemma": "gemma3"].compactMapValues {
+            try? MappedFile(path: goldens.appending(path: "\($0)/model.safetensors").path)
+        }
+    }()
+
+    private static func readAll(_ checkpoint: Checkpoint) {
+        for tensor in checkpoint.tensors.values {
+            precondition(tensor.bytes.count == tensor.type.bytes(count: tensor.count))
+            _ = tensor.decoded()
+            _ = tensor.firstNonFinite()
+        }
+        _ = checkpoint.fingerprint
+        let metadata = checkpoint.metadata
+        for key in metadata.keys {
+            _ = metadata.byteStrings(key)
+            _ = metadata.strings(key)
+            _ = metadata.ints(key)
+            _ = metadata.floats(key)
+            _ = metadata.bools(key)
+        }
+    }
+
+    /// Short, since a pattern of the file's own decides how long matching takes.
+    private static let texts = [
+        "", " ", "Hello, world! It's 2026.", "\u{0}é\u{301} 世界\n\n\t🙂", "<s>a</s><0x0A><|x|>  b",
+    ]
+
+    private static func use(_ tokenizer: Tokenizer) {
+        for text in texts {
+            let ids = tokenizer.encode(text, addSpecialTokens: true)
+            _ = tokenizer.decode(ids, skipSpecialTokens: false)
+            _ = tokenizer.decode(ids, skipSpecialTokens: true)
+        }
+        for id in [-1, 0, 1, Int32.max] {
+            _ = tokenizer.token(id)
+            _ = tokenizer.decode([id, 0, id], skipSpecialTokens: false)
+        }
+    }
+}

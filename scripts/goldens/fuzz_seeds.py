@@ -1,0 +1,176 @@
+#!/usr/bin/env python3
+"""Small whole files that fuzzing starts from: Tests/Goldens/fuzz/<target>/seed-*.
+
+    pip install numpy==2.4.6 gguf==0.19.0
+    python scripts/goldens/fuzz_seeds.py
+
+The other goldens are seeds too (scripts/fuzz), but large ones are cut off before the fuzzer reaches
+their end. What stands here has every construct of a format in a few hundred bytes.
+"""
+
+import json
+import pathlib
+
+import gguf
+import numpy as np
+from gguf import GGMLQuantizationType as Type
+
+OUT = pathlib.Path(__file__).resolve().parents[2] / "Tests/Goldens/fuzz"
+LOOKUP = "IQ4_NL IQ4_XS IQ2_XXS IQ2_XS IQ2_S IQ3_XXS IQ3_S IQ1_S IQ1_M MXFP4".split()
+INTEGER = "Q4_0 Q4_1 Q5_0 Q5_1 Q8_0 Q2_K Q3_K Q4_K Q5_K Q6_K".split()
+
+
+def write_gguf(name, architecture, fill):
+    (OUT / "gguf").mkdir(parents=True, exist_ok=True)
+    writer = gguf.GGUFWriter(OUT / "gguf" / f"seed-{name}.gguf", architecture)
+    fill(writer)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+
+
+def model(writer, names, rows):
+    """One layer of width 4 with two heads, an MLP of width 6."""
+    writer.add_block_count(1)
+    writer.add_embedding_length(4)
+    writer.add_feed_forward_length(6)
+    writer.add_context_length(16)
+    writer.add_head_count(2)
+    writer.add_head_count_kv(1)
+    writer.add_key_length(2)
+    writer.add_layer_norm_rms_eps(1e-5)
+    shapes = {
+        "token_embd": (rows, 4), "output_norm": (4,), "blk.0.attn_norm": (4,),
+        "blk.0.attn_q": (4, 4), "blk.0.attn_k": (2, 4), "blk.0.attn_v": (2, 4),
+        "blk.0.attn_output": (4, 4), "blk.0.ffn_norm": (4,), "blk.0.ffn_gate": (6, 4),
+        "blk.0.ffn_up": (6, 4), "blk.0.ffn_down": (4, 6), "blk.0.attn_q_norm": (2,),
+        "blk.0.attn_k_norm": (2,), "blk.0.post_attention_norm": (4,), "blk.0.post_ffw_norm": (4,),
+    }
+    for name in names:
+        writer.add_tensor(f"{name}.weight", np.ones(shapes[name], np.float16), raw_dtype=Type.F16)
+
+
+PLAIN = ("token_embd output_norm blk.0.attn_norm blk.0.attn_q blk.0.attn_k blk.0.attn_v "
+         "blk.0.attn_output blk.0.ffn_norm blk.0.ffn_gate blk.0.ffn_up blk.0.ffn_down").split()
+NORMS = ("blk.0.attn_q_norm blk.0.attn_k_norm blk.0.post_attention_norm "
+         "blk.0.post_ffw_norm").split()
+
+
+def llama(writer):
+    tokens = ["a", "b", "ab", "Ġ", "<s>"]
+    model(writer, PLAIN, len(tokens))
+    writer.add_tokenizer_model("gpt2")
+    writer.add_tokenizer_pre("llama-bpe")
+    writer.add_token_list(tokens)
+    writer.add_token_types([1, 1, 1, 1, 3])
+    writer.add_token_merges(["a b"])
+    writer.add_bos_token_id(4)
+    writer.add_add_bos_token(True)
+
+
+def gemma3(writer):
+    tokens = ["<unk>", "<s>", "</s>", "▁", "a", "▁a", "<0x0A>"]
+    model(writer, PLAIN + NORMS, len(tokens))
+    writer.add_sliding_window(8)
+    writer.add_rope_freq_base(1e6)
+    writer.add_tokenizer_model("llama")
+    writer.add_token_list(tokens)
+    writer.add_token_scores([0.0, 0.0, 0.0, -1.0, -2.0, -0.5, 0.0])
+    writer.add_token_types([2, 3, 3, 1, 1, 1, 6])
+    writer.add_add_space_prefix(True)
+    writer.add_bos_token_id(1)
+    writer.add_eos_token_id(2)
+
+
+def blocks(types):
+    def fill(writer):
+        rng = np.random.default_rng(7)
+        for name in types:
+            _, size = gguf.GGML_QUANT_SIZES[Type[name]]
+            writer.add_tensor(name, rng.integers(0, 256, (1, size), np.uint8), raw_dtype=Type[name])
+    return fill
+
+
+def part(writer):
+    writer.add_uint16("split.no", 0)
+    writer.add_uint16("split.count", 2)
+    writer.add_int32("split.tensors.count", 2)
+    writer.add_tensor("a", np.ones(1, np.float32))
+
+
+def tokenizer(name, vocabulary, merges, options=None, **parts):
+    folder = OUT / "tokenizer"
+    folder.mkdir(parents=True, exist_ok=True)
+    content = {
+        "version": "1.0", "added_tokens": [], "normalizer": None, "pre_tokenizer": None,
+        "post_processor": None, "decoder": None, **parts,
+        "model": {"type": "BPE", "vocab": {token: i for i, token in enumerate(vocabulary)},
+                  "merges": merges, **(options or {})},
+    }
+    (folder / f"seed-{name}.json").write_text(json.dumps(content, ensure_ascii=False) + "\n")
+
+
+def tokenizers():
+    def sequence(kind, *steps):
+        return {"type": "Sequence", kind: list(steps)}
+
+    def split(pattern, behavior, invert=False):
+        return {"type": "Split", "pattern": {"Regex": pattern}, "behavior": behavior,
+                "invert": invert}
+
+    added = [
+        {"id": 9, "content": "<s>", "single_word": False, "lstrip": True, "rstrip": False,
+         "normalized": False, "special": True},
+        {"id": 10, "content": "a b", "single_word": True, "lstrip": False, "rstrip": True,
+         "normalized": True, "special": False},
+    ]
+    byte_level = {"type": "ByteLevel", "add_prefix_space": True, "trim_offsets": True,
+                  "use_regex": True}
+    template = {
+        "type": "TemplateProcessing",
+        "single": [{"SpecialToken": {"id": "<s>", "type_id": 0}},
+                   {"Sequence": {"id": "A", "type_id": 0}}],
+        "pair": [], "special_tokens": {"<s>": {"id": "<s>", "ids": [9], "tokens": ["<s>"]}},
+    }
+    tokenizer("byte-level", ["H", "e", "He", "Ġ", "Ġw"], ["H e"],
+              pre_tokenizer=byte_level, decoder=byte_level, post_processor=byte_level)
+    tokenizer("template", ["a", "b", "ab"], ["a b"], added_tokens=added, post_processor=template)
+    tokenizer(
+        "fallback", ["<unk>", "▁", "a", "▁a", "<0x0A>", "<0xE4>"], ["▁ a"],
+        {"unk_token": "<unk>", "fuse_unk": True, "byte_fallback": True, "ignore_merges": True},
+        normalizer=sequence(
+            "normalizers", {"type": "Prepend", "prepend": "▁"},
+            {"type": "Replace", "pattern": {"String": " "}, "content": "▁"}),
+        decoder=sequence(
+            "decoders", {"type": "Replace", "pattern": {"String": "▁"}, "content": " "},
+            {"type": "ByteFallback"}, {"type": "Fuse"},
+            {"type": "Strip", "content": " ", "start": 1, "stop": 0}))
+    tokenizer(
+        "splits", ["a", "1"], [],
+        normalizer=sequence("normalizers", *[{"type": t} for t in "NFC NFD NFKC NFKD Lowercase".split()]),
+        pre_tokenizer=sequence(
+            "pretokenizers", split(r"(?i:'s|'t)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}|\s+(?!\S)|\s+",
+                                   "Isolated"),
+            split(r"[a-z]++", "Removed", True), split("x", "MergedWithPrevious"),
+            split("y", "MergedWithNext"), split(r"(?<=z)\d", "Contiguous"),
+            {"type": "Digits", "individual_digits": True}))
+    tokenizer(
+        "metaspace", ["▁", "a</w>", "##b"], [],
+        {"continuing_subword_prefix": "##", "end_of_word_suffix": "</w>"},
+        pre_tokenizer={"type": "Metaspace", "replacement": "▁", "prepend_scheme": "first",
+                       "split": True},
+        decoder={"type": "Metaspace", "replacement": "▁", "prepend_scheme": "first",
+                 "split": True})
+
+
+def main():
+    write_gguf("llama", "llama", llama)
+    write_gguf("gemma3", "gemma3", gemma3)
+    write_gguf("lookup", "tiny", blocks(LOOKUP))
+    write_gguf("integer", "tiny", blocks(INTEGER))
+    write_gguf("part", "tiny", part)
+    tokenizers()
+
+
+main()
