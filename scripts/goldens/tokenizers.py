@@ -631,7 +631,9 @@ def unigram_model(with_bytes):
         model["vocab"] += [[f"<0x{b:02X}>", 0.0] for b in range(256)]
         model["byte_fallback"] = True
     # Equal sums: the cut is a matter of the rule for ties.
-    model["vocab"] += [["zq", -4.0], ["z", -2.0], ["q", -2.0], ["zqz", -6.0], ["qz", -4.0], ["\u00e9\u4f60", -50.0]]
+    ties = [["zq", -4.0], ["z", -2.0], ["q", -2.0], ["zqz", -6.0], ["qz", -4.0], ["\u00e9\u4f60", -50.0]]
+    names = [x for x, _ in ties]
+    model["vocab"] = [x for x in model["vocab"] if x[0] not in names] + ties
     return model
 
 
@@ -743,7 +745,8 @@ def family_cases():
 FAMILY_TEXTS = CORPUS + [
     "zq zqz zqzq qzqz zzqq \u00e9\u4f60 \u00e9\u4f60\u00e9\u4f60z", "abcab ababc xabc <unk> <unk>\u00e9\u00e9 \u4f60<s>\u4f60",
     "\ufb01\ufb03\u200bx \u00ade\u0301 e\u0301\u0323 \r\n\r\n \u1112\u1161\u11ab\u1100\u1161 \U0001f469\u200d\U0001f680 \U0001f469\U0001f3fd",
-    "\u200bfirst goes", "\u0301\u0301mark goes", "\u3000\u3000wide",
+    "a" + "\u0301\u0323" * 100 + "b\u0344" + "\u0f73\u0f75\u0f81" * 40 + "\u0301\u0345\u0323\u05b0" * 30,
+    "\u200bfirst goes", "\u0301\u0301mark goes", "\u3000\u3000wide", "\u1cf2x\U000111c9y",
 ]
 
 

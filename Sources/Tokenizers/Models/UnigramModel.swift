@@ -24,7 +24,10 @@ struct UnigramModel: Sendable {
         unknownScore = (scores.min() ?? 0) - Self.unknownPenalty
         byteTokens = hasByteFallback ? vocabulary.byteTokens() : nil
         var trie = ByteTrie()
-        vocabulary.forEach { token, id in trie.insert(token, id) }
+        for index in 0..<vocabulary.count {
+            let (token, id) = vocabulary.entry(index)
+            trie.insert(token, id)
+        }
         self.trie = trie
     }
 

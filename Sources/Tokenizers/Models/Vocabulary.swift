@@ -52,10 +52,8 @@ struct Vocabulary: Sendable {
         return distantEntries[id].map { table[Int($0)] }
     }
 
-    /// Every token with its id, in the order of insertion.
-    func forEach(_ body: (ArraySlice<UInt8>, Int32) -> Void) {
-        for index in 0..<count { body(table[index], ids[index]) }
-    }
+    /// The token that was inserted as the `index`th, and its id.
+    func entry(_ index: Int) -> (token: ArraySlice<UInt8>, id: Int32) { (table[index], ids[index]) }
 
     /// The ids of `<0x00>` … `<0xFF>`, -1 where there is none.
     func byteTokens() -> [Int32] {

@@ -16,8 +16,7 @@ indirect enum Normalizer: Sendable {
     /// Every byte as the character that stands for it in byte-level vocabularies.
     case byteLevel
 
-    /// Unicode normalization forms, by Foundation. Its tables lack the decompositions of a few
-    /// characters of Unicode 12 and later: 1 in form D, 135 in the forms KC and KD.
+    /// Unicode normalization forms, of Unicode 9.
     enum Form: String, Sendable, CaseIterable {
         case c = "NFC"
         case d = "NFD"
@@ -115,9 +114,11 @@ indirect enum Normalizer: Sendable {
 }
 
 extension Unicode.Scalar {
-    /// General category M, in the Unicode 9 that `tokenizers` knows for this.
+    /// General category M, in the Unicode 9 that `tokenizers` knows for this: two characters were
+    /// marks then and one was not.
     fileprivate var isOldMark: Bool {
-        if value < 0x300 { return false }
+        if value < 0x300 || value == 0x111C9 { return false }
+        if value == 0x1CF2 || value == 0x1CF3 { return true }
         switch properties.generalCategory {
         case .nonspacingMark, .spacingMark, .enclosingMark:
             return (properties.age?.major ?? 0) <= 9
@@ -131,37 +132,36 @@ extension Normalizer.Form {
         if text.allSatisfy({ $0 < 0x80 }) { return text }
         var result: [UInt8] = []
         result.reserveCapacity(text.count)
-        let scalars = String(decoding: text, as: UTF8.self).unicodeScalars
-        var rest = scalars[...]
-        while let cut = rest.firstIndex(where: Self.isNewMark) {
-            result += normalized(rest[..<cut]).utf8
-            result += rest[cut].utf8
-            rest = rest[scalars.index(after: cut)...]
+        var start = 0
+        var position = 0
+        while position < text.count {
+            let (scalar, next) = UTF8Scan.scalar(text, position)
+            if Self.isNew(scalar) {
+                result += normalized(text[start..<position])
+                result += text[position..<next]
+                start = next
+            }
+            position = next
         }
-        result += normalized(rest).utf8
+        result += normalized(text[start...])
         return result
     }
 
-    private func normalized(_ scalars: Substring.UnicodeScalarView) -> String {
-        let string = Self.marksInOrder(scalars)
-        return switch self {
-        case .c: Self.composed(string)
-        case .d: string.decomposedStringWithCanonicalMapping
-        case .kc: Self.composed(string.decomposedStringWithCompatibilityMapping)
-        case .kd: string.decomposedStringWithCompatibilityMapping
-        }
-    }
-
-    /// The transform composes as Unicode says; `precomposedStringWithCanonicalMapping` misses Hangul
-    /// syllables whose last jamo follows a composed pair.
-    private static func composed(_ string: String) -> String {
-        string.applyingTransform(StringTransform("Any-NFC"), reverse: false)
-            ?? string.precomposedStringWithCanonicalMapping
+    private func normalized(_ text: ArraySlice<UInt8>) -> some Sequence<UInt8> {
+        // Below U+0300 form C changes nothing; 0xCC is the first byte of U+0300.
+        let firstChanged: UInt8 = self == .c ? 0xCC : 0x80
+        if text.allSatisfy({ $0 < firstChanged }) { return text }
+        let string = Self.marksInOrder(String(decoding: text, as: UTF8.self).unicodeScalars)
+        // ICU's transforms; Foundation's own mappings miss Hangul syllables whose last jamo follows a
+        // composed pair and sort long runs of marks wrongly.
+        let changed =
+            string.applyingTransform(StringTransform("Any-\(rawValue)"), reverse: false) ?? string
+        return ArraySlice(changed.utf8)
     }
 
     /// The text with long runs of marks in canonical order: ICU and Foundation insert one mark after
     /// another, which takes quadratic time. Only runs beyond what writing has are touched.
-    private static func marksInOrder(_ scalars: Substring.UnicodeScalarView) -> String {
+    private static func marksInOrder(_ scalars: String.UnicodeScalarView) -> String {
         var result = String.UnicodeScalarView()
         var run: [(scalar: Unicode.Scalar, order: UInt8)] = []
         func flush() {
@@ -205,10 +205,9 @@ extension Normalizer.Form {
 
     private static let longestUnsortedRun = 64
 
-    /// Marks that are newer than Unicode 9 are letters to `tokenizers`: they keep their place, and no
-    /// other mark moves past them.
-    private static func isNewMark(_ scalar: Unicode.Scalar) -> Bool {
-        scalar.value >= 0x300 && scalar.properties.canonicalCombiningClass != .notReordered
-            && (scalar.properties.age?.major ?? 0) > 9
+    /// `tokenizers` normalizes by Unicode 9: characters that are newer keep their place and their
+    /// form, join nothing, and no mark moves past them.
+    private static func isNew(_ scalar: Unicode.Scalar) -> Bool {
+        scalar.value >= 0x300 && (scalar.properties.age?.major ?? 0) > 9
     }
 }
