@@ -61,8 +61,7 @@ extension JSON.Object: RandomAccessCollection {
     public var startIndex: Int { 0 }
     public var endIndex: Int { members.count }
     public subscript(position: Int) -> (key: String, value: JSON) {
-        let member = members.elements[position]
-        return (member.key.text, member.value)
+        (members.keys[position].text, members.values[position])
     }
 }
 

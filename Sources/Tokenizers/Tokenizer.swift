@@ -11,11 +11,13 @@ public struct Tokenizer: Sendable {
     enum Model: Sendable {
         case bytePair(BytePairModel)
         case scoredPair(ScoredPairModel)
+        case unigram(UnigramModel)
 
         var vocabulary: Vocabulary {
             switch self {
             case .bytePair(let model): model.vocabulary
             case .scoredPair(let model): model.vocabulary
+            case .unigram(let model): model.vocabulary
             }
         }
     }
@@ -144,6 +146,7 @@ private struct WordEncoder {
         switch model {
         case .bytePair(let model): model.encode(word, into: &ids, scratch: &scratch)
         case .scoredPair(let model): model.encode(word, into: &ids, scratch: &scratch)
+        case .unigram(let model): model.encode(word, into: &ids, scratch: &scratch)
         }
         if isShort, seen.count < Self.mostRemembered {
             seen.insert(word)

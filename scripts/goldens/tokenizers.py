@@ -1,7 +1,7 @@
 """Goldens of the tokenizers: ids and decoded text, from Hugging Face's `tokenizers`.
 
-    pip install tokenizers==0.23.3 gguf==0.19.0
-    python scripts/goldens/tokenizers.py [--dolma2 FILE.json.gz] [--models DIRECTORY]
+    pip install tokenizers==0.23.3 gguf==0.19.0 sentencepiece==0.2.3
+    python scripts/goldens/tokenizers.py [--families] [--dolma2 FILE.json.gz] [--models DIRECTORY]
 
 Writes Tests/Goldens/tokenizers. The small tokenizers are trained here, on the hostile corpus and on
 words written below. With --dolma2 also OLMo-2's, and with --models also the GGUF vocabularies of
@@ -571,19 +571,25 @@ def write_gguf_small():
         check_against_sentencepiece(v, t, CORPUS)
 
 
-def write_gguf_models(directory):
+def gguf_vocabulary(path):
+    """The entries `tokenizer.ggml.*` of a GGUF file that an oracle is built from."""
     from gguf import GGUFReader
 
+    reader = GGUFReader(path)
+    keys = ["model", "pre", "tokens", "scores", "token_type", "merges", "unknown_token_id",
+            "add_space_prefix"]
+    v = {}
+    for key in keys:
+        field = reader.fields.get(f"tokenizer.ggml.{key}")
+        v[key] = field.contents() if field else None
+    return v
+
+
+def write_gguf_models(directory):
     for name, file in (
         ("gguf-smollm2", "smollm2-135m-instruct.gguf"), ("gguf-gemma3", "gemma-3-270m.gguf")
     ):
-        reader = GGUFReader(Path(directory) / file)
-        keys = ["model", "pre", "tokens", "scores", "token_type", "merges", "unknown_token_id",
-                "add_space_prefix"]
-        v = {}
-        for key in keys:
-            field = reader.fields.get(f"tokenizer.ggml.{key}")
-            v[key] = field.contents() if field else None
+        v = gguf_vocabulary(Path(directory) / file)
         if v["model"] == "gpt2":
             t = byte_level_oracle(v)
         else:
@@ -593,14 +599,201 @@ def write_gguf_models(directory):
 
 
 # ---------------------------------------------------------------------------------------------------
+# The pipelines of the families, on small models
+
+
+def merged_model(**options):
+    """Byte-level merges that cross every border, so that a border missed shows in the ids."""
+    t = Tokenizer(models.BPE())
+    t.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+    t.train_from_iterator(TRAINING, byte_level_trainer(900, []))
+    return json.loads(t.to_str())["model"] | options
+
+
+def word_model(**options):
+    """Subwords with a mark within words (continuing_subword_prefix) or at their end."""
+    t = Tokenizer(models.BPE(**options))
+    t.normalizer = normalizers.Lowercase()
+    t.pre_tokenizer = pre_tokenizers.Whitespace()
+    marks = {k: v for k, v in options.items() if k in ("end_of_word_suffix", "continuing_subword_prefix")}
+    t.train_from_iterator(prose(3, 200), trainers.BpeTrainer(
+        vocab_size=400, show_progress=False, special_tokens=["<unk>"], **marks))
+    return json.loads(t.to_str())["model"]
+
+
+def unigram_model(with_bytes):
+    t = Tokenizer(models.Unigram())
+    t.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme="always")
+    t.train_from_iterator(prose(3, 300) + PROSE[3:8], trainers.UnigramTrainer(
+        vocab_size=400, show_progress=False, special_tokens=["<unk>", "<s>", "</s>"], unk_token="<unk>"))
+    model = json.loads(t.to_str())["model"]
+    if with_bytes:
+        model["vocab"] += [[f"<0x{b:02X}>", 0.0] for b in range(256)]
+        model["byte_fallback"] = True
+    # Equal sums: the cut is a matter of the rule for ties.
+    ties = [["zq", -4.0], ["z", -2.0], ["q", -2.0], ["zqz", -6.0], ["qz", -4.0], ["\u00e9\u4f60", -50.0]]
+    names = [x for x, _ in ties]
+    model["vocab"] = [x for x in model["vocab"] if x[0] not in names] + ties
+    return model
+
+
+def charsmap(rules=None, name="identity"):
+    """A table as SentencePiece compiles it, of rules (text, replacement) or of a rule set's name."""
+    import io
+    import tempfile
+
+    import sentencepiece
+    from sentencepiece import sentencepiece_model_pb2 as proto
+
+    output = io.BytesIO()
+    options = {"normalization_rule_name": name}
+    with tempfile.NamedTemporaryFile("w", suffix=".tsv") as file:
+        if rules is not None:
+            def codes(text):
+                return " ".join(f"{ord(c):X}" for c in text)
+
+            for left, right in rules:
+                file.write(f"{codes(left)}\t{codes(right)}\n")
+            file.flush()
+            options = {"normalization_rule_tsv": file.name}
+        sentencepiece.SentencePieceTrainer.train(
+            sentence_iterator=iter(prose(3, 50)), model_writer=output, vocab_size=60,
+            minloglevel=2, **options)
+    m = proto.ModelProto()
+    m.ParseFromString(output.getvalue())
+    return m.normalizer_spec.precompiled_charsmap
+
+
+RULES = [
+    ("\ufb01", "fi"), ("\ufb03", "ffi"), ("\uff11", "1"), ("\uff12", "2"), ("\u2460", "1"), ("\u00a0", " "),
+    ("\u3000", " "), ("\t", " "), ("\u200b", ""), ("\u00ad", ""), ("e\u0301", "\u00e9"), ("A\u030a", "\u00c5"),
+    ("\u212b", "\u00c5"), ("n\u0303", "\u00f1"), ("\u0301", ""), ("\r\n", "\n"), ("\u2026", "..."),
+    ("\u00bd", "1/2"), ("\U0001f600", ":)"), ("\u1112\u1161\u11ab", "\ud55c"), ("\u1100", "g"), ("abc", "X"),
+    ("ab", "Y"), ("\U0001f469", "W"), ("\u0928\u092e", "nm"), ("\u1e9b\u0323", "s"), ("\u00df", "ss"),
+]
+
+
+def family_cases():
+    """(name, model, components); the components as HF's objects, added tokens last."""
+    P, N, D, O = pre_tokenizers, normalizers, decoders, processors
+    qwen2 = Regex(QWEN2)
+    spaces = [AddedToken(" " * n, normalized=True) for n in range(24, 1, -1)]
+    end = AddedToken("<|endoftext|>", special=True)
+    bytes_only = P.ByteLevel(add_prefix_space=False, use_regex=False)
+    llama_decoder = D.Sequence([D.Replace("\u2581", " "), D.ByteFallback(), D.Fuse(), D.Strip(" ", 1, 0)])
+    llama_added = [AddedToken(x, special=True, normalized=False) for x in ("<unk>", "<s>", "</s>")]
+    bos = O.TemplateProcessing(single="<s> $A", pair="<s> $A <s> $B", special_tokens=[("<s>", 1)])
+    t5_end = O.TemplateProcessing(single="$A </s>", pair="$A </s> $B </s>", special_tokens=[("</s>", 2)])
+    table = N.Precompiled(charsmap(RULES))
+    phi3 = [AddedToken(x, special=True, rstrip=True, normalized=False) for x in
+            ("<|endoftext|>", "<|im_start|>", "<|im_end|>", "<mask>")]
+    return [
+        ("gpt2", "bytes", None, P.ByteLevel(add_prefix_space=False), O.ByteLevel(trim_offsets=False),
+         D.ByteLevel(), [AddedToken("<|endoftext|>", special=True, normalized=True)]),
+        ("gpt-neox", "bytes", N.NFC(), P.ByteLevel(add_prefix_space=False), O.ByteLevel(), D.ByteLevel(),
+         [end, AddedToken("<|padding|>", special=True)] + spaces),
+        ("olmo", "bytes", N.NFC(), P.ByteLevel(add_prefix_space=False), O.TemplateProcessing(
+            single="$A", pair="$A $B", special_tokens=[]), D.ByteLevel(),
+         [AddedToken("|||EMAIL_ADDRESS|||", normalized=False), end] + spaces),
+        ("qwen2", "bytes", N.NFC(), P.Sequence([P.Split(qwen2, "isolated"), bytes_only]),
+         O.ByteLevel(trim_offsets=False), D.ByteLevel(),
+         [end] + [AddedToken(x, special=True, normalized=False) for x in ("<|im_start|>", "<|im_end|>")]),
+        ("stablelm2", "bytes", None, P.Sequence([P.Split(qwen2, "removed", invert=True), bytes_only]),
+         O.ByteLevel(), D.ByteLevel(), [end]),
+        ("llama3", "bytes-whole", None, P.Sequence([P.Split(Regex(LLAMA3), "isolated"), bytes_only]),
+         O.Sequence([O.ByteLevel(trim_offsets=False), O.TemplateProcessing(
+             single="<|begin_of_text|> $A", pair="$A $B", special_tokens=[("<|begin_of_text|>", 900)])]),
+         D.ByteLevel(), [AddedToken(x, special=True, normalized=False) for x in (
+             "<|begin_of_text|>", "<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>")]),
+        ("tekken", "bytes-whole", None, P.Sequence([P.Split(Regex(PATTERNS[-1]), "isolated"), bytes_only]),
+         None, D.ByteLevel(), [end]),
+        ("smollm", "bytes", None, P.Sequence([P.Digits(individual_digits=True), P.ByteLevel(add_prefix_space=False)]),
+         None, D.ByteLevel(), [end]),
+        ("byte-normalizer", "bytes", N.Sequence([N.NFKC(), N.ByteLevel()]), P.Split("\u0120", "merged_with_next"),
+         None, D.ByteLevel(), [end]),
+        ("llama2", "pieces", N.Sequence([N.Prepend("\u2581"), N.Replace(" ", "\u2581")]), None, bos,
+         llama_decoder, llama_added),
+        ("llama2-metaspace", "pieces", None, P.Metaspace(prepend_scheme="first", split=False), bos,
+         llama_decoder, llama_added),
+        ("mistral-always", "pieces", None, P.Metaspace(prepend_scheme="always", split=False), bos,
+         llama_decoder, llama_added),
+        ("mistral-never", "pieces", None, P.Metaspace(prepend_scheme="never", split=True), bos,
+         D.Metaspace(prepend_scheme="never"), llama_added),
+        ("phi3", "pieces", N.Sequence([N.Prepend("\u2581"), N.Replace(" ", "\u2581")]), None, bos,
+         llama_decoder, llama_added + phi3),
+        ("word-suffix", "suffix", N.Sequence([N.NFC(), N.Replace(Regex(r"\s+"), " "), N.Lowercase()]),
+         P.Sequence([P.Split(Regex(r"'s|'t|\p{L}+|\p{N}|[^\s\p{L}\p{N}]+"), "removed", invert=True)]), None,
+         D.BPEDecoder(suffix="</w>"), [AddedToken("<mask>", lstrip=True, special=True)]),
+        ("word-suffix-fused", "suffix-fused", N.Lowercase(), P.WhitespaceSplit(), None,
+         D.BPEDecoder(suffix="</w>"), []),
+        ("word-prefix", "prefix", N.Sequence([N.NFD(), N.StripAccents(), N.Lowercase()]), P.Whitespace(), None,
+         None, [AddedToken("[MASK]", single_word=True)]),
+        ("t5", "unigram", N.Sequence([table, N.Replace(Regex(" {2,}"), " ")]),
+         P.Sequence([P.WhitespaceSplit(), P.Metaspace(prepend_scheme="always")]), t5_end,
+         D.Metaspace(prepend_scheme="always"), [AddedToken(x, special=True) for x in ("<unk>", "</s>", "<mask>")]),
+        ("xlm-roberta", "unigram", table, P.Metaspace(prepend_scheme="always"), bos,
+         D.Metaspace(prepend_scheme="always"), llama_added + [AddedToken("<mask>", lstrip=True, special=True)]),
+        ("unigram-first", "unigram", table, P.Metaspace(prepend_scheme="first"), None,
+         D.Metaspace(prepend_scheme="first"), llama_added),
+        ("unigram-bytes", "unigram-bytes", N.Sequence([N.Nmt(), N.NFKC(), N.Replace(" ", "\u2581")]), None, None,
+         llama_decoder, llama_added),
+        ("unigram-plain", "unigram", N.Sequence([N.Strip(), N.StripAccents()]), P.Split(Regex(r"\s+"), "merged_with_next"),
+         None, None, []),
+    ]
+
+
+FAMILY_TEXTS = CORPUS + [
+    "zq zqz zqzq qzqz zzqq \u00e9\u4f60 \u00e9\u4f60\u00e9\u4f60z", "abcab ababc xabc <unk> <unk>\u00e9\u00e9 \u4f60<s>\u4f60",
+    "\ufb01\ufb03\u200bx \u00ade\u0301 e\u0301\u0323 \r\n\r\n \u1112\u1161\u11ab\u1100\u1161 \U0001f469\u200d\U0001f680 \U0001f469\U0001f3fd",
+    "a" + "\u0301\u0323" * 100 + "b\u0344" + "\u0f73\u0f75\u0f81" * 40 + "\u0301\u0345\u0323\u05b0" * 30,
+    "\u200bfirst goes", "\u0301\u0301mark goes", "\u3000\u3000wide", "\u1cf2x\U000111c9y",
+]
+
+
+def write_families():
+    pieces = json.loads(sentencepiece_style(
+        600, None, None, ["<unk>", "<s>", "</s>"], unk_token="<unk>", byte_fallback=True, fuse_unk=True
+    ).to_str())["model"]
+    bases = {
+        "bytes": merged_model(), "bytes-whole": merged_model(ignore_merges=True), "pieces": pieces,
+        "suffix": word_model(unk_token="<unk>", end_of_word_suffix="</w>"),
+        "suffix-fused": word_model(unk_token="<unk>", end_of_word_suffix="</w>", fuse_unk=True),
+        "prefix": word_model(unk_token="<unk>", continuing_subword_prefix="##"),
+        "unigram": unigram_model(False), "unigram-bytes": unigram_model(True),
+    }
+    empty = json.loads(Tokenizer(models.BPE()).to_str())
+    cases = []
+    for name, base, normalizer, pre_tokenizer, post_processor, decoder, tokens in family_cases():
+        t = Tokenizer.from_str(json.dumps(empty | {"model": bases[base]}))
+        for key, value in (("normalizer", normalizer), ("pre_tokenizer", pre_tokenizer),
+                           ("post_processor", post_processor), ("decoder", decoder)):
+            if value is not None:
+                setattr(t, key, value)
+        t.add_tokens(tokens)
+        ids = [t.encode(x, add_special_tokens=False).ids for x in FAMILY_TEXTS]
+        decoded = [t.decode(i, skip_special_tokens=False) + t.decode(i, skip_special_tokens=True) for i in ids]
+        root = json.loads(t.to_str())
+        del root["model"]
+        cases.append({
+            "name": name, "model": base, "components": root,
+            "with_special_tokens": t.encode("a b", add_special_tokens=True).ids,
+            "ids": [digest(i) for i in ids],
+            "decoded": [digest(x.encode()) for x in decoded]})
+    dump("families.json", {"models": bases, "texts": FAMILY_TEXTS[len(CORPUS):], "cases": cases})
+
+
+# ---------------------------------------------------------------------------------------------------
 
 
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--dolma2", help="OLMo-2's tokenizer.json, gzipped")
     parser.add_argument("--models", help="the directory of the fetched GGUF files")
+    parser.add_argument("--families", action="store_true", help="write families.json and nothing else")
     arguments = parser.parse_args()
     OUT.mkdir(parents=True, exist_ok=True)
+    if arguments.families:
+        return write_families()
     dump("corpus.json", CORPUS)
     write("byte-level-digits", smollm_style())
     write("split-template", llama3_style())
@@ -610,6 +803,7 @@ def main():
     write("composed-added", composed_style())
     write_components()
     write_gguf_small()
+    write_families()
     if arguments.dolma2:
         t = Tokenizer.from_str(gzip.open(arguments.dolma2, "rt", encoding="utf-8").read())
         dump("dolma2.golden.json", golden(t))

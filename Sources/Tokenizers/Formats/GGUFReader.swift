@@ -55,15 +55,24 @@ struct GGUFReader {
         return table
     }
 
-    private func addedTokens(_ normalizer: Normalizer?) -> AddedVocabulary {
-        let tokens = vocabulary.tokens.indices.compactMap { id -> AddedToken? in
+    private func addedTokens(_ normalizer: Normalizer?) throws(TokenizerError) -> AddedVocabulary {
+        var tokens: [AddedToken] = []
+        for (id, text) in vocabulary.tokens.enumerated() {
             let type = type(id)
-            guard [TokenType.control, TokenType.userDefined, TokenType.unknown].contains(type),
-                !vocabulary.tokens[id].isEmpty
-            else { return nil }
-            return AddedToken(
-                content: Array(vocabulary.tokens[id].utf8), id: Int32(id),
-                isSpecial: type != TokenType.userDefined)
+            guard
+                type == TokenType.control || type == TokenType.userDefined
+                    || type == TokenType.unknown, !text.isEmpty
+            else { continue }
+            if text.utf8.count > ByteTrie.longestKey {
+                throw invalid(
+                    "tokens",
+                    "holds token \(id) of \(text.utf8.count) bytes, more than "
+                        + "\(ByteTrie.longestKey)")
+            }
+            tokens.append(
+                AddedToken(
+                    content: Array(text.utf8), id: Int32(id),
+                    isSpecial: type != TokenType.userDefined))
         }
         return AddedVocabulary(tokens, normalizer: normalizer)
     }
@@ -95,13 +104,16 @@ struct GGUFReader {
         guard let pairs = vocabulary.merges else { throw invalid("merges", "is missing") }
         var merges = MergeList(path: path, place: "tokenizer.ggml.merges", count: pairs.count)
         for (index, pair) in pairs.enumerated() {
-            let bytes = pair.utf8
-            guard let space = bytes.dropFirst().firstIndex(of: 0x20) else {
-                throw merges.invalid(index, "is not two tokens with a space between them")
+            var pair = pair
+            try HuggingFaceReader.withBytes(of: &pair) { (bytes) throws(TokenizerError) in
+                guard let space = bytes.dropFirst().firstIndex(of: 0x20) else {
+                    throw merges.invalid(index, "is not two tokens with a space between them")
+                }
+                try merges.add(
+                    UnsafeBufferPointer(rebasing: bytes[..<space]),
+                    UnsafeBufferPointer(rebasing: bytes[(space + 1)...]), at: index, in: tokens,
+                    prefix: 0)
             }
-            try merges.add(
-                Substring(pair[..<space]).utf8, Substring(pair[bytes.index(after: space)...]).utf8,
-                at: index, in: tokens, prefix: 0)
         }
         var options = BytePairModel.Options()
         options.ignoresMerges = rule.ignoresMerges
@@ -122,7 +134,7 @@ struct GGUFReader {
             model: .bytePair(
                 BytePairModel(vocabulary: tokens, merges: merges.table, options: options)),
             normalizer: normalizer, preTokenizer: .sequence(steps), decoder: .byteLevel,
-            addedTokens: addedTokens(normalizer),
+            addedTokens: try addedTokens(normalizer),
             prefix: try added(vocabulary.addBOS ?? rule.addsBOS, bos, "add_bos_token"),
             suffix: try added(vocabulary.addEOS ?? false, eos, "add_eos_token"))
         return Tokenizer(pipeline, bos: bos, eos: eos)
@@ -162,7 +174,7 @@ struct GGUFReader {
                 ScoredPairModel(
                     vocabulary: tokens, mergeable: mergeable, scores: scores, unknown: unknown)),
             normalizer: normalizer, preTokenizer: nil, decoder: .sequence(decoders),
-            addedTokens: addedTokens(normalizer),
+            addedTokens: try addedTokens(normalizer),
             prefix: try added(vocabulary.addBOS ?? true, bos, "add_bos_token"),
             suffix: try added(vocabulary.addEOS ?? false, eos, "add_eos_token"))
         return Tokenizer(pipeline, bos: bos, eos: eos)

@@ -1,11 +1,58 @@
 import Files
 
 extension HuggingFaceReader {
-    /// The `model` of the file, which must be BPE.
-    func bytePairModel(_ node: Node) throws(TokenizerError) -> BytePairModel {
-        // Files from before the field existed are told by their members.
-        let type = node.json["type"]?.stringValue ?? (node.json["merges"] == nil ? "none" : "BPE")
-        guard type == "BPE" else { throw node.unsupported("model", type, ["BPE"]) }
+    /// The `model` of the file.
+    func model(_ node: Node) throws(TokenizerError) -> Tokenizer.Model {
+        switch node.json["type"]?.stringValue {
+        case "BPE": return .bytePair(try bytePairModel(node))
+        case "Unigram": return .unigram(try unigramModel(node))
+        case let type?: throw node.unsupported("model", type, ["BPE", "Unigram"])
+        case nil:
+            // Files from before the field existed are told by their members.
+            if node.json["merges"] != nil { return .bytePair(try bytePairModel(node)) }
+            if node.json["vocab"]?.arrayValue != nil { return .unigram(try unigramModel(node)) }
+            throw node.unsupported("model", "none", ["BPE", "Unigram"])
+        }
+    }
+
+    /// The vocabulary is a list of pieces and scores; the place in the list is the id.
+    private func unigramModel(_ node: Node) throws(TokenizerError) -> UnigramModel {
+        guard let list = node.json["vocab"]?.arrayValue, list.count <= Int(Int32.max) else {
+            throw node.invalid("\"vocab\" is missing or no array")
+        }
+        var vocabulary = Vocabulary(minimumCapacity: list.count)
+        var scores: [Double] = []
+        scores.reserveCapacity(list.count)
+        for (id, entry) in list.enumerated() {
+            guard let pair = entry.arrayValue, pair.count == 2, let piece = pair[0].stringValue,
+                let score = pair[1].doubleValue, score.isFinite
+            else { throw node.invalid("\"vocab\"[\(id)] is not a piece and its score") }
+            try checkLength(piece, node)
+            guard vocabulary.insert(piece.utf8, id: Int32(id)) else {
+                throw node.invalid("\"vocab\" holds \"\(piece.prefix(80))\" twice")
+            }
+            scores.append(score)
+        }
+        guard let unknown = node.json["unk_id"]?.intValue.flatMap(Int32.init(exactly:)),
+            unknown >= 0, Int(unknown) < scores.count
+        else {
+            throw node.invalid(
+                "\"unk_id\" should be the id of the piece for unknown text, below \(scores.count)")
+        }
+        return UnigramModel(
+            vocabulary: vocabulary, scores: scores, unknown: unknown,
+            hasByteFallback: try node.bool("byte_fallback", default: false))
+    }
+
+    private func checkLength(_ token: String, _ node: Node) throws(TokenizerError) {
+        guard token.utf8.count <= ByteTrie.longestKey else {
+            throw node.invalid(
+                "holds the token \"\(token.prefix(40))…\" of \(token.utf8.count) bytes, more than "
+                    + "\(ByteTrie.longestKey)")
+        }
+    }
+
+    private func bytePairModel(_ node: Node) throws(TokenizerError) -> BytePairModel {
         if let dropout = node.json["dropout"]?.doubleValue, dropout != 0 {
             throw node.invalid("\"dropout\" makes tokenization random; set it to null")
         }
@@ -53,40 +100,60 @@ extension HuggingFaceReader {
         }
         var merges = MergeList(path: path, place: "model.merges", count: list.count)
         for (index, json) in list.enumerated() {
-            let pair: (left: Substring, right: Substring)
-            if let text = json.stringValue {
+            if var text = json.stringValue {
                 if text.hasPrefix("#version") { continue }
-                let parts = text.utf8.split(separator: 0x20, omittingEmptySubsequences: false)
-                guard parts.count == 2 else {
-                    throw merges.invalid(index, "is not two tokens with one space between them")
+                try Self.withBytes(of: &text) { (bytes) throws(TokenizerError) in
+                    guard let space = bytes.firstIndex(of: 0x20),
+                        bytes[(space + 1)...].firstIndex(of: 0x20) == nil
+                    else {
+                        throw merges.invalid(index, "is not two tokens with one space between them")
+                    }
+                    try merges.add(
+                        UnsafeBufferPointer(rebasing: bytes[..<space]),
+                        UnsafeBufferPointer(rebasing: bytes[(space + 1)...]), at: index,
+                        in: vocabulary, prefix: prefix)
                 }
-                pair = (Substring(parts[0]), Substring(parts[1]))
             } else if let parts = json.arrayValue, parts.count == 2,
-                let left = parts[0].stringValue, let right = parts[1].stringValue
+                var left = parts[0].stringValue, var right = parts[1].stringValue
             {
-                pair = (left[...], right[...])
+                try Self.withBytes(of: &left) { (left) throws(TokenizerError) in
+                    try Self.withBytes(of: &right) { (right) throws(TokenizerError) in
+                        try merges.add(left, right, at: index, in: vocabulary, prefix: prefix)
+                    }
+                }
             } else {
                 throw merges.invalid(index, "is not a pair of tokens")
             }
-            try merges.add(
-                pair.left.utf8, pair.right.utf8, at: index, in: vocabulary, prefix: prefix)
         }
         return merges.table
+    }
+
+    /// `String.withUTF8` with typed errors.
+    static func withBytes(
+        of text: inout String,
+        _ body: (UnsafeBufferPointer<UInt8>) throws(TokenizerError) -> Void
+    ) throws(TokenizerError) {
+        let result = text.withUTF8 { bytes in
+            Result { () throws(TokenizerError) in try body(bytes) }
+        }
+        try result.get()
     }
 
     /// The added tokens with the ids that `tokenizers` gives them: a token of the model keeps its id,
     /// the others are numbered on from the size of the model's vocabulary, whatever the file says.
     func addedTokens(
-        _ nodes: [Node], model: BytePairModel
+        _ nodes: [Node], vocabulary: Vocabulary
     ) throws(TokenizerError) -> [AddedToken] {
         var tokens: [AddedToken] = []
         var indices = ByteTable(minimumCapacity: nodes.count)
-        var next = Int32(clamping: model.vocabulary.count)
+        var next = Int32(clamping: vocabulary.count)
         for node in nodes {
-            let content = try node.bytes("content")
-            if content.isEmpty { continue }
+            let text = try node.string("content")
+            if text.isEmpty { continue }
+            try checkLength(text, node)
+            let content = Array(text.utf8)
             let (index, isNew) = indices.insert(content)
-            var id = isNew ? model.vocabulary.id(of: content) : tokens[index].id
+            var id = isNew ? vocabulary.id(of: content) : tokens[index].id
             if id == nil {
                 id = next
                 next += 1
@@ -115,6 +182,7 @@ struct MergeList {
     let path: String
     let place: String
     private(set) var table: PairTable
+    private var merged: [UInt8] = []
 
     init(path: String, place: String, count: Int) {
         self.path = path
@@ -128,19 +196,26 @@ struct MergeList {
 
     /// - Parameter prefix: How many bytes of `right` the merged token leaves out.
     mutating func add(
-        _ left: Substring.UTF8View, _ right: Substring.UTF8View, at index: Int,
+        _ left: UnsafeBufferPointer<UInt8>, _ right: UnsafeBufferPointer<UInt8>, at index: Int,
         in vocabulary: Vocabulary, prefix: Int
     ) throws(TokenizerError) {
-        func id(_ token: some Collection<UInt8>) throws(TokenizerError) -> Int32 {
+        merged.removeAll(keepingCapacity: true)
+        merged += left
+        merged += right.dropFirst(prefix)
+        func id(_ token: UnsafeBufferPointer<UInt8>) throws(TokenizerError) -> Int32 {
             guard let id = vocabulary.id(of: token) else {
-                let text = String(decoding: Array(token.prefix(80)), as: UTF8.self)
+                let text = String(decoding: token.prefix(80), as: UTF8.self)
                 throw invalid(index, "\"\(text)\" is not in the vocabulary")
             }
             return id
         }
-        let merged = Array(left) + right.dropFirst(prefix)
-        table[try id(left), try id(right)] = PairTable.Value(
-            first: UInt32(clamping: index), second: try id(merged))
+        let (leftID, rightID) = (try id(left), try id(right))
+        guard let mergedID = vocabulary.id(of: merged) else {
+            let text = String(decoding: merged.prefix(80), as: UTF8.self)
+            throw invalid(index, "\"\(text)\" is not in the vocabulary")
+        }
+        table[leftID, rightID] = PairTable.Value(
+            first: UInt32(clamping: index), second: mergedID)
     }
 }
 

@@ -12,15 +12,20 @@ struct HuggingFaceReader {
         let normalizer = try root["normalizer"].map { (json) throws(TokenizerError) in
             try self.normalizer(node(json, "normalizer"))
         }
-        let model = try bytePairModel(node(root["model"] ?? .null, "model"))
+        if let normalizer, normalizer.growth > Self.mostGrowth {
+            throw .invalid(
+                path: path, place: "normalizer",
+                problem: "makes texts more than \(Int(Self.mostGrowth)) times longer")
+        }
+        let model = try model(node(root["model"] ?? .null, "model"))
         let added = try addedTokens(
             Node(path: path, place: "the file", json: root).elements("added_tokens", default: []),
-            model: model)
+            vocabulary: model.vocabulary)
         let template = try root["post_processor"].map { (json) throws(TokenizerError) in
             try postProcessor(node(json, "post_processor"))
         }
         return Tokenizer.Pipeline(
-            model: .bytePair(model), normalizer: normalizer,
+            model: model, normalizer: normalizer,
             preTokenizer: try root["pre_tokenizer"].map { (json) throws(TokenizerError) in
                 try preTokenizer(node(json, "pre_tokenizer"))
             },
@@ -30,6 +35,9 @@ struct HuggingFaceReader {
             addedTokens: AddedVocabulary(added, normalizer: normalizer),
             prefix: template?.prefix ?? [], suffix: template?.suffix ?? [])
     }
+
+    /// Real files stay below 20.
+    private static let mostGrowth = 1024.0
 
     private func node(_ json: JSON, _ place: String) -> Node {
         Node(path: path, place: place, json: json)
@@ -54,11 +62,20 @@ struct HuggingFaceReader {
         case "Strip":
             return .strip(
                 left: try node.bool("strip_left"), right: try node.bool("strip_right"))
+        case "StripAccents": return .stripAccents
+        case "Nmt": return .nmt
+        case "ByteLevel": return .byteLevel
+        case "Precompiled":
+            guard let map = PrecompiledMap(base64: try node.string("precompiled_charsmap")) else {
+                throw node.invalid("\"precompiled_charsmap\" is not a table of SentencePiece's")
+            }
+            return .precompiled(map)
         default:
             throw node.unsupported(
                 "normalizer", type,
                 Normalizer.Form.allCases.map(\.rawValue) + [
-                    "Sequence", "Replace", "Prepend", "Lowercase", "Strip",
+                    "Sequence", "Replace", "Prepend", "Lowercase", "Strip", "StripAccents",
+                    "Nmt", "ByteLevel", "Precompiled",
                 ])
         }
     }
@@ -178,6 +195,10 @@ struct HuggingFaceReader {
             return .strip(
                 content: Array(content.utf8), start: try node.count("start"),
                 stop: try node.count("stop"))
+        case "BPEDecoder":
+            let suffix = try node.bytes("suffix")
+            if suffix.isEmpty { throw node.invalid("\"suffix\" is empty") }
+            return .wordSuffix(suffix)
         case "Metaspace":
             return .metaspace(
                 replacement: try replacement(node),
@@ -187,7 +208,7 @@ struct HuggingFaceReader {
                 "decoder", type,
                 [
                     "Sequence", "ByteLevel", "ByteFallback", "Fuse", "Replace", "Strip",
-                    "Metaspace",
+                    "Metaspace", "BPEDecoder",
                 ])
         }
     }

@@ -124,4 +124,5 @@ struct BytePairModel: Sendable {
 struct ModelScratch {
     var symbols: [Symbol] = []
     var merger = Merger()
+    var paths: [UnigramModel.Path] = []
 }

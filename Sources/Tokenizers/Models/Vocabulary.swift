@@ -3,13 +3,18 @@ struct Vocabulary: Sendable {
     private var table: ByteTable
     /// The id of each entry of `table`.
     private var ids: [Int32] = []
-    private var entries: [Int32: Int32] = [:]
+    /// The entry of each id, -1 where there is none. Ids far beyond the number of tokens, which a
+    /// strange file may have, are kept apart.
+    private var entries: [Int32] = []
+    private var distantEntries: [Int32: Int32] = [:]
+    private let densestID: Int
     /// In bytes.
     private(set) var longestToken = 0
 
     init(minimumCapacity: Int) {
         table = ByteTable(minimumCapacity: minimumCapacity)
         ids.reserveCapacity(minimumCapacity)
+        densestID = minimumCapacity * 2 + 1024
         entries.reserveCapacity(minimumCapacity)
     }
 
@@ -21,7 +26,12 @@ struct Vocabulary: Sendable {
         let (index, isNew) = table.insert(token)
         guard isNew else { return false }
         ids.append(id)
-        entries[id] = Int32(index)
+        if id < 0 || Int(id) > densestID {
+            distantEntries[id] = Int32(index)
+        } else {
+            while entries.count <= Int(id) { entries.append(-1) }
+            entries[Int(id)] = Int32(index)
+        }
         longestToken = max(longestToken, token.count)
         return true
     }
@@ -35,13 +45,15 @@ struct Vocabulary: Sendable {
     }
 
     func token(_ id: Int32) -> ArraySlice<UInt8>? {
-        entries[id].map { table[Int($0)] }
+        if id >= 0, Int(id) < entries.count {
+            let index = Int(entries[Int(id)])
+            return index < 0 ? nil : table[index]
+        }
+        return distantEntries[id].map { table[Int($0)] }
     }
 
-    /// Every token with its id, in the order of insertion.
-    func forEach(_ body: (ArraySlice<UInt8>, Int32) -> Void) {
-        for index in 0..<count { body(table[index], ids[index]) }
-    }
+    /// The token that was inserted as the `index`th, and its id.
+    func entry(_ index: Int) -> (token: ArraySlice<UInt8>, id: Int32) { (table[index], ids[index]) }
 
     /// The ids of `<0x00>` … `<0xFF>`, -1 where there is none.
     func byteTokens() -> [Int32] {

@@ -16,44 +16,22 @@ struct AddedToken: Sendable {
 /// Finds added tokens: at every place the longest, from left to right, without overlap.
 struct AddedTokenMatcher: Sendable {
     private let tokens: [AddedToken]
-    /// A trie over bytes: (node, byte) → next node; node 0 is the root.
-    private var edges: PairTable
-    /// The index of the token that ends in each node, or -1.
-    private var ends: [Int32] = [-1]
-    /// Whether any token begins with this byte: most places are left with one look.
-    private var isFirst = [Bool](repeating: false, count: 256)
+    /// The index of each token by what is looked for.
+    private var trie: ByteTrie
 
     /// - Parameter patterns: What to look for in place of each token's content.
     init(_ tokens: [AddedToken], patterns: [[UInt8]]) {
         self.tokens = tokens
-        edges = PairTable(minimumCapacity: patterns.reduce(0) { $0 + $1.count })
-        for (index, pattern) in patterns.enumerated() where !pattern.isEmpty {
-            isFirst[Int(pattern[0])] = true
-            var node: Int32 = 0
-            for byte in pattern {
-                if let next = edges[node, Int32(byte)] {
-                    node = next.second
-                } else {
-                    let next = Int32(ends.count)
-                    ends.append(-1)
-                    edges[node, Int32(byte)] = PairTable.Value(first: 0, second: next)
-                    node = next
-                }
-            }
-            if ends[Int(node)] < 0 { ends[Int(node)] = Int32(index) }
-        }
+        trie = ByteTrie(minimumCapacity: patterns.reduce(0) { $0 + $1.count })
+        for (index, pattern) in patterns.enumerated() { trie.insert(pattern, Int32(index)) }
     }
 
-    private func longestMatch(_ text: [UInt8], at start: Int) -> (token: AddedToken, end: Int)? {
-        var node: Int32 = 0
-        var found: (Int32, Int)?
-        var position = start
-        while position < text.count, let next = edges[node, Int32(text[position])] {
-            node = next.second
-            position += 1
-            if ends[Int(node)] >= 0 { found = (ends[Int(node)], position) }
-        }
-        return found.map { (tokens[Int($0.0)], $0.1) }
+    private func longestMatch(
+        _ text: UnsafeBufferPointer<UInt8>, at start: Int
+    ) -> (token: AddedToken, end: Int)? {
+        var found: (index: Int32, end: Int)?
+        trie.forEachMatch(in: text, at: start) { found = ($0, $1) }
+        return found.map { (tokens[Int($0.index)], $0.end) }
     }
 
     /// Cuts `text` into added tokens and what lies between them (id nil), in order.
@@ -61,10 +39,11 @@ struct AddedTokenMatcher: Sendable {
         var result: [(range: Range<Int>, id: Int32?)] = []
         var done = 0
         var position = 0
+        // Where the last white space that was taken ends: a token within it need not look again.
+        var spaceEnd = 0
         while position < text.count {
-            guard isFirst[Int(text[position])],
-                let (token, matchEnd) = longestMatch(text, at: position)
-            else {
+            let match = text.withUnsafeBufferPointer { longestMatch($0, at: position) }
+            guard let (token, matchEnd) = match else {
                 position += 1
                 continue
             }
@@ -84,11 +63,13 @@ struct AddedTokenMatcher: Sendable {
                 start = max(start, done)
             }
             if token.stripsRight {
+                end = max(end, spaceEnd)
                 while end < text.count {
                     let (scalar, next) = UTF8Scan.scalar(text, end)
                     guard scalar.isSpace else { break }
                     end = next
                 }
+                spaceEnd = end
             }
             if done < start { result.append((done..<start, nil)) }
             result.append((start..<end, token.id))

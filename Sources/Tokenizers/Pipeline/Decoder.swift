@@ -7,6 +7,8 @@ indirect enum Decoder: Sendable {
     case replace(TextPattern, with: [UInt8])
     case strip(content: [UInt8], start: Int, stop: Int)
     case metaspace(replacement: [UInt8], dropsFirst: Bool)
+    /// The suffix that ends a word becomes a space, and vanishes from the last token.
+    case wordSuffix([UInt8])
 
     private static let replacementCharacter = Array("\u{FFFD}".utf8)
 
@@ -29,6 +31,13 @@ indirect enum Decoder: Sendable {
             }
         case .strip(let content, let start, let stop):
             return tokens.map { Self.strip($0, content, start: start, stop: stop) }
+        case .wordSuffix(let suffix):
+            return tokens.enumerated().map { index, token in
+                var removed = false
+                return TextPattern.literal(suffix).replacing(
+                    in: token, with: index + 1 == tokens.count ? [] : [0x20],
+                    removedPrefix: &removed)
+            }
         case .metaspace(let replacement, let dropsFirst):
             return tokens.enumerated().map { index, token in
                 var removed = false

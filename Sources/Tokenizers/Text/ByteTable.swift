@@ -58,7 +58,8 @@ struct ByteTable: Sendable {
 
     @discardableResult
     mutating func insert(_ key: some Collection<UInt8>) -> (index: Int, isNew: Bool) {
-        Array(key).withUnsafeBufferPointer { insert($0) }
+        let result = key.withContiguousStorageIfAvailable { insert($0) }
+        return result ?? Array(key).withUnsafeBufferPointer { insert($0) }
     }
 
     private func isEqual(_ index: Int, _ key: UnsafeBufferPointer<UInt8>) -> Bool {
