@@ -110,8 +110,8 @@ public struct ScoreRequestReader: Sendable {
             throw wrong(
                 tail.isEmpty
                     ? "the continuation is empty"
-                    : "no token is left for the continuation: with it, the text takes no more tokens "
-                        + "than the context alone; end the context at a word")
+                    : "no token is left for the continuation: the context alone is \(first) ids, "
+                        + "with the continuation it is \(whole.count); end the context at a word")
         }
         return ScoreRequest(tokens: whole, firstScored: max(1, first))
     }

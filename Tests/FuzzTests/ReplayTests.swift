@@ -13,7 +13,7 @@ struct ReplayTests {
     }
 
     /// A trap ends the tests, and so does an error that is not one line; a hang meets the limit.
-    @Test(.timeLimit(.minutes(1)), arguments: FuzzTarget.allCases)
+    @Test(.timeLimit(.minutes(20)), arguments: FuzzTarget.allCases)
     func everyCommittedInput(target: FuzzTarget) throws {
         let paths = try inputs(target)
         #expect(!paths.isEmpty)

@@ -82,6 +82,22 @@ import Testing
         }
     }
 
+    /// Levels that fuse multiply and add give the same bytes; the scalar one rounds once more a step.
+    @Test(arguments: ProductKernelTests.shapes)
+    func productsAgree(_ shape: ProductKernelTests.Shape) {
+        let (left, right) = ProductKernelTests.matrices(shape)
+        let results = atEachLevel { ProductKernelTests.product(left, right, shape) }
+        for level in results.dropFirst() { #expect(bits(level) == bits(results[1])) }
+        for (value, scalar) in zip(results[results.count - 1], results[0]) {
+            #expect((value - scalar).magnitude <= 2e-5 * Float(shape.depth).squareRoot())
+        }
+    }
+
+    @Test func eachLevelHasAName() {
+        let names = (-1...3).map { etd_cpu_level_name(Int32($0)).map { String(cString: $0) } }
+        #expect(names == [nil, "scalar", "avx2", "avx512", nil])
+    }
+
     @Test(arguments: [1, 5, 16, 100, 1024, 2051])
     func sumsGiveTheSameBits(_ count: Int) {
         var random = SeededRandom(UInt64(count))
