@@ -36,10 +36,15 @@ int etd_cpu_best_level(void) {
 #endif
 }
 
+// What etd_cpu_set_level chose for this thread: packed matrices belong to a level, so no thread may have
+// its level changed by another.
+static _Thread_local const etd_kernel_table_t *own;
+static _Thread_local int own_level;
+
 int etd_cpu_set_level(int level) {
     if (level < ETD_CPU_SCALAR || level > etd_cpu_best_level()) return -1;
-    atomic_store(&active_level, level);
-    atomic_store(&active, table_of(level));
+    own_level = level;
+    own = table_of(level);
     return 0;
 }
 
@@ -67,15 +72,18 @@ static int level_of_environment(void) {
 }
 
 static const etd_kernel_table_t *table(void) {
+    if (own) return own;
     const etd_kernel_table_t *chosen = atomic_load_explicit(&active, memory_order_acquire);
     if (chosen) return chosen;
-    etd_cpu_set_level(level_of_environment());
-    return atomic_load(&active);
+    int level = level_of_environment();
+    atomic_store(&active_level, level);
+    atomic_store(&active, table_of(level));
+    return table_of(level);
 }
 
 int etd_cpu_level(void) {
     table();
-    return atomic_load(&active_level);
+    return own ? own_level : atomic_load(&active_level);
 }
 
 int etd_decode(int32_t type, const void *source, float *out, size_t count) {

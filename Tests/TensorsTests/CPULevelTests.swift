@@ -1,6 +1,5 @@
-// Every instruction set that this machine has gives the bytes of the scalar build. The level is one for
-// the process, so everything that switches it stands in this one serial suite; the other suites hold at
-// every level and may run meanwhile.
+// Every instruction set that this machine has gives the bytes of the scalar build (products apart). A level
+// is chosen for the thread of a test, so other suites may run meanwhile.
 
 import CKernels
 import Foundation

@@ -22,8 +22,8 @@ const char *etd_cpu_level_name(int level);
 // The level in use: the one last set, else the environment's ETD_CPU (one that is unknown or that the CPU
 // lacks ends the process with an error), else the best one.
 int etd_cpu_level(void);
-// Chooses a level for the whole process; call before work starts. Returns -1, changing nothing, if the
-// CPU lacks it.
+// Chooses a level for the calling thread, whatever the others use. Returns -1, changing nothing, if the CPU
+// lacks it.
 int etd_cpu_set_level(int level);
 
 // out[i] = x[i] / sqrt(mean(x²) + epsilon) · (weight[i] + offset); weight NULL counts as ones.
