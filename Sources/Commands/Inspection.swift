@@ -126,7 +126,8 @@ public struct Inspection {
         var kinds: OrderedDictionary<String, [Int]> = [:]
         for (layer, attention) in c.attention.enumerated() {
             let window = attention.window.map { "window \($0)" } ?? "full"
-            kinds["\(window), rotary \(attention.rotary.summary)", default: []].append(layer)
+            let positions = attention.rotary.map { "rotary \($0.summary)" } ?? "learned positions"
+            kinds["\(window), \(positions)", default: []].append(layer)
         }
         return kinds.map { kind, layers in
             let which =
