@@ -37,7 +37,8 @@ public struct RotaryParameters: Sendable, Equatable {
 
         /// What cosines and sines are multiplied by where the file does not say: 0.1·ln(factor) + 1.
         /// With both weights, a quotient of two such terms.
-        public func defaultAttentionFactor(mscale: Double = 0, allDimensions: Double = 0) -> Double {
+        public func defaultAttentionFactor(mscale: Double = 0, allDimensions: Double = 0) -> Double
+        {
             func term(_ weight: Double) -> Double {
                 factor <= 1 ? 1 : 0.1 * weight * log(factor) + 1
             }

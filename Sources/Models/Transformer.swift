@@ -22,7 +22,8 @@ public final class Transformer: Sendable {
 
     init(
         configuration: ModelConfiguration, embedding: WeightMatrix,
-        positionEmbedding: WeightMatrix?, unembedding: WeightMatrix, finalNorm: Norm, layers: [DecoderLayer], parameterCount: Int, ignoredTensors: [String]
+        positionEmbedding: WeightMatrix?, unembedding: WeightMatrix, finalNorm: Norm,
+        layers: [DecoderLayer], parameterCount: Int, ignoredTensors: [String]
     ) {
         self.configuration = configuration
         self.embedding = embedding

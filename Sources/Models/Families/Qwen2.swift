@@ -2,7 +2,8 @@
 // on, as Qwen3 does.
 
 extension ConfigurationReader {
-    func qwen(_ architecture: String, headDimension: Int?) throws(ModelError) -> ModelConfiguration {
+    func qwen(_ architecture: String, headDimension: Int?) throws(ModelError) -> ModelConfiguration
+    {
         var configuration = try llamaLike(
             architecture, placement: .pre,
             defaults: .init(
