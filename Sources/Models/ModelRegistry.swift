@@ -11,6 +11,7 @@ public enum ModelRegistry {
         .olmo3,
         .qwen2,
         .qwen3,
+        .phi3,
         .gemma3,
         .gptNeoX,
         .gpt2,

@@ -155,3 +155,32 @@ extension Transformer {
         )
     }
 }
+
+extension Transformer {
+    /// Weights of each part of the model, which add up to `parameterCount`; a tied unembedding has none.
+    public var parametersByPart: [(part: String, count: Int)] {
+        func count(_ matrix: WeightMatrix?) -> Int { matrix.map { $0.rows * $0.columns } ?? 0 }
+        func count(_ projections: [Projection?]) -> Int {
+            projections.reduce(0) { $0 + count($1?.weight) + ($1?.bias?.count ?? 0) }
+        }
+        func count(_ norms: [Norm?]) -> Int {
+            norms.reduce(0) { $0 + ($1?.weight?.count ?? 0) + ($1?.bias?.count ?? 0) }
+        }
+        var attention = 0
+        var mlp = 0
+        var norms = count([finalNorm])
+        for layer in layers {
+            attention += count([layer.query, layer.key, layer.value, layer.attentionOutput])
+            mlp += count([layer.gate, layer.up, layer.down])
+            norms += count([
+                layer.attentionNorm, layer.queryNorm, layer.keyNorm, layer.postAttentionNorm,
+                layer.mlpNorm, layer.postMLPNorm,
+            ])
+        }
+        return [
+            ("embedding", count(embedding)), ("position embedding", count(positionEmbedding)),
+            ("attention", attention), ("mlp", mlp), ("norms", norms),
+            ("unembedding", configuration.tiedEmbeddings ? 0 : count(unembedding)),
+        ]
+    }
+}

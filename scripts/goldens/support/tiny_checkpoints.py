@@ -270,7 +270,8 @@ class Spec:
             changes["MLP bias"] = lambda c: c.update(mlp_bias=False)
         if self.clip:
             changes["clip"] = lambda c: c.update(clip_qkv=None)
-        if self.partial:
+        # longrope's lists have the length of the part that turns, which they show by themselves.
+        if self.partial and "short_factor" not in (self.scaling or {}):
             share = 1.0 if self.partial != 1 else 0.5
             changes["partial rotary"] = lambda c: rope(c).update(partial_rotary_factor=share)
         if self.family == "gpt_neox":
@@ -467,10 +468,10 @@ CHECKPOINTS = [
     ),
     Spec(
         "neox-sequential", "gpt_neox",
-        "attention before MLP, whole heads turned, tanh GELU, no attention bias, tied, tensor names "
+        "attention before MLP, whole heads turned, no attention bias, tied, tensor names "
         "without `gpt_neox.`, BF16",
         layers=3, split=(1, 1, 1), hidden=24, heads=3, kv_heads=3, intermediate=32, parallel=False,
-        activation="gelu_new", partial=1.0, theta=1000.0, prefix="", dtype="bfloat16", gguf="BF16",
+        partial=1.0, theta=1000.0, prefix="", dtype="bfloat16", gguf="BF16",
     ),
     Spec(
         "gpt2", "gpt2",
@@ -483,5 +484,16 @@ CHECKPOINTS = [
         "gpt2-inner", "gpt2", "n_inner, exact GELU, an untied head, F16",
         layers=3, split=(1, 1, 1), hidden=24, heads=3, kv_heads=3, intermediate=40, context=32,
         tied=False, dtype="float16",
+    ),
+    Spec(
+        "phi3", "phi3",
+        "fused projections, a window, three quarters of each head turned, longrope: the second "
+        "sequence is longer than the original context; untied, BF16",
+        layers=3, split=(1, 1, 1), hidden=32, intermediate=32, tied=False, window=12, context=64,
+        partial=0.75, theta=100.0, dtype="bfloat16", gguf="BF16",
+        scaling={
+            "long_factor": [1.5, 2.5, 4.0], "short_factor": [1.0, 1.25, 1.5],
+            "rope_type": "longrope",
+        },
     ),
 ]

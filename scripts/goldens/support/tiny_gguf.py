@@ -3,12 +3,14 @@
 There is no vocabulary in the file: tests give token ids.
 """
 
+import math
+
 import gguf
 import numpy as np
 import torch
 
 from gguf_layout import ARCHITECTURES, architecture_of, gguf_name, to_gguf
-from tiny_checkpoints import VOCABULARY
+from tiny_checkpoints import ORIGINAL, VOCABULARY
 
 FILE_TYPES = {"F32": 0, "F16": 1, "BF16": 32}
 
@@ -68,6 +70,16 @@ def write_gguf(spec, model, path):
     if kind == "linear":
         writer.add_rope_scaling_type(gguf.RopeScalingType.LINEAR)
         writer.add_rope_scaling_factor(spec.scaling["factor"])
+    elif kind == "longrope":
+        # The factors are tensors; the file holds the attention factor and no scaling type.
+        scale = spec.context / ORIGINAL
+        writer.add_rope_scaling_orig_ctx_len(ORIGINAL)
+        writer.add_rope_scaling_attn_factors(
+            math.sqrt(1 + math.log(scale) / math.log(ORIGINAL))
+        )
+        for length in ("long", "short"):
+            factors = np.array(spec.scaling[f"{length}_factor"], dtype=np.float32)
+            writer.add_tensor(f"rope_factors_{length}.weight", factors)
     elif kind == "yarn":
         writer.add_rope_scaling_type(gguf.RopeScalingType.YARN)
         writer.add_rope_scaling_factor(spec.scaling["factor"])
