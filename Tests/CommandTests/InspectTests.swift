@@ -51,7 +51,8 @@ import Testing
 
     @Test(arguments: ["pythia", "gpt2", "olmo", "olmo3", "phi3", "qwen2"])
     func familiesOfOtherShapes(_ name: String) throws {
-        let facts = try json(TinyModel(name, tokenizer: false).path)
+        let model = try TinyModel(name, tokenizer: false)
+        let facts = try json(model.path)
         let parts = try #require(facts["parameters by part"]?.objectValue)
         #expect(
             parts.values.reduce(0) { $0 + ($1.intValue ?? 0) }
