@@ -95,9 +95,22 @@ void etd_rms_norm(const float *x, const float *weight, float offset, float epsil
     table()->rms_norm(x, weight, offset, epsilon, out, d);
 }
 
+void etd_layer_norm(const float *x, const float *weight, const float *bias, float epsilon,
+                    float *out, size_t d) {
+    table()->layer_norm(x, weight, bias, epsilon, out, d);
+}
+
+void etd_clamp(float *x, float limit, size_t count) { table()->clamp(x, limit, count); }
+
 void etd_add(float *x, const float *y, size_t count) { table()->add(x, y, count); }
 
 void etd_scale(float *x, float factor, size_t count) { table()->scale(x, factor, count); }
+
+void etd_silu(const float *x, float *out, size_t count) { table()->silu(x, out, count); }
+
+void etd_gelu_tanh(const float *x, float *out, size_t count) { table()->gelu_tanh(x, out, count); }
+
+void etd_gelu(const float *x, float *out, size_t count) { table()->gelu(x, out, count); }
 
 void etd_silu_gate(const float *gate, const float *up, float *out, size_t count) {
     table()->silu_gate(gate, up, out, count);
@@ -105,6 +118,10 @@ void etd_silu_gate(const float *gate, const float *up, float *out, size_t count)
 
 void etd_gelu_tanh_gate(const float *gate, const float *up, float *out, size_t count) {
     table()->gelu_tanh_gate(gate, up, out, count);
+}
+
+void etd_gelu_gate(const float *gate, const float *up, float *out, size_t count) {
+    table()->gelu_gate(gate, up, out, count);
 }
 
 void etd_rotate(float *x, const float *cosine, const float *sine, size_t half) {

@@ -8,10 +8,16 @@
 typedef struct {
     int (*decode)(int32_t, const void *, float *, size_t);
     void (*rms_norm)(const float *, const float *, float, float, float *, size_t);
+    void (*layer_norm)(const float *, const float *, const float *, float, float *, size_t);
+    void (*clamp)(float *, float, size_t);
     void (*add)(float *, const float *, size_t);
     void (*scale)(float *, float, size_t);
+    void (*silu)(const float *, float *, size_t);
+    void (*gelu_tanh)(const float *, float *, size_t);
+    void (*gelu)(const float *, float *, size_t);
     void (*silu_gate)(const float *, const float *, float *, size_t);
     void (*gelu_tanh_gate)(const float *, const float *, float *, size_t);
+    void (*gelu_gate)(const float *, const float *, float *, size_t);
     void (*rotate)(float *, const float *, const float *, size_t);
     float (*softmax_block)(float *, size_t, float, float *, float *);
     void (*exp_row)(const float *, float *, size_t);

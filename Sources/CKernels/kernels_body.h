@@ -120,6 +120,40 @@ static void rms_norm(const float *x, const float *weight, float offset, float ep
         for (i = 0; i < d; i++) out[i] = x[i] * factor;
 }
 
+// Two passes, as every reference does it: the mean first, then the squares about it.
+static void layer_norm(const float *x, const float *weight, const float *bias, float epsilon,
+                       float *out, size_t d) {
+    v16f sums = {};
+    size_t i = 0;
+    for (; i + LANES <= d; i += LANES) sums += load16(x + i);
+    if (i < d) sums += load_part(x + i, d - i, 0);
+    float mean = sum_lanes(sums) / (float)d;
+    sums = (v16f){};
+    for (i = 0; i + LANES <= d; i += LANES) {
+        v16f v = load16(x + i) - mean;
+        sums += v * v;
+    }
+    if (i < d) {
+        v16f v = load_part(x + i, d - i, mean) - mean;
+        sums += v * v;
+    }
+    float factor = 1.0f / sqrtf(sum_lanes(sums) / (float)d + epsilon);
+    for (i = 0; i < d; i++) {
+        float v = (x[i] - mean) * factor;
+        if (weight) v *= weight[i];
+        if (bias) v += bias[i];
+        out[i] = v;
+    }
+}
+
+static void clamp(float *x, float limit, size_t count) {
+    // Written so that a NaN stays one.
+    for (size_t i = 0; i < count; i++) {
+        float v = x[i] > limit ? limit : x[i];
+        x[i] = v < -limit ? -limit : v;
+    }
+}
+
 static void add(float *x, const float *y, size_t count) {
     for (size_t i = 0; i < count; i++) x[i] += y[i];
 }
@@ -136,8 +170,55 @@ static inline v16f gelu_tanh16(v16f x) {
     return x / (1.0f + exp16(-2.0f * y));
 }
 
-#define GATE(NAME, FUNCTION)                                                                \
-    static void NAME(const float *gate, const float *up, float *out, size_t count) {        \
+// Horner's rule; the coefficient of the highest power first.
+static inline v16f polynomial16(v16f x, const float *coefficients, size_t count) {
+    v16f p = (v16f){} + coefficients[0];
+    for (size_t i = 1; i < count; i++) p = p * x + coefficients[i];
+    return p;
+}
+
+// x·Φ(x), with the normal distribution Φ(x) = ½·erfc(-x/√2). erf and erfc by the polynomials of the
+// Cephes library (Moshier, ndtrf.c: coefficients) on t = |x|/√2 below 1, below 2 and beyond; erfc for
+// negative x keeps the digits that 1 + erf would lose.
+static inline v16f gelu16(v16f x) {
+    static const float below1[] = {7.853861353153693e-5f, -8.010193625184903e-4f,
+                                   5.188327685732524e-3f, -2.685381193529856e-2f,
+                                   1.128358514861418e-1f, -3.761262582423300e-1f,
+                                   1.128379165726710e+0f};
+    static const float below2[] = {2.326819970068386e-2f, -1.387039388740657e-1f,
+                                   3.687424674597105e-1f, -5.824733027278666e-1f,
+                                   6.210004621745983e-1f, -4.944515323274145e-1f,
+                                   3.404879937665872e-1f, -2.741127028184656e-1f,
+                                   5.638259427386472e-1f};
+    static const float beyond[] = {-1.047766399936249e+1f, 1.297719955372516e+1f,
+                                   -7.495518717768503e+0f, 2.921019019210786e+0f,
+                                   -1.015265279202700e+0f, 4.218463358204948e-1f,
+                                   -2.820767439740514e-1f, 5.641895067754075e-1f};
+    v16i negative = x < 0.0f;
+    v16f t = select16(negative, -x, x) * 0.70710678f;
+    v16f square = t * t;
+    v16f erf = t * polynomial16(square, below1, 7);
+    v16f inside = 0.5f + 0.5f * select16(negative, -erf, erf);
+    v16f inverse = 1.0f / t;
+    v16f inverse_square = inverse * inverse;
+    v16f p = select16(t < 2.0f, polynomial16(inverse_square, below2, 9),
+                      polynomial16(inverse_square, beyond, 8));
+    v16f tail = 0.5f * (exp16(-square) * inverse * p);
+    v16f outside = select16(negative, tail, 1.0f - tail);
+    return x * select16(t < 1.0f, inside, outside);
+}
+
+// An activation by itself and as the gate of another row.
+#define ACTIVATION(NAME, FUNCTION)                                                          \
+    static void NAME(const float *x, float *out, size_t count) {                            \
+        size_t i = 0;                                                                       \
+        for (; i + LANES <= count; i += LANES) store16(out + i, FUNCTION(load16(x + i)));   \
+        if (i < count) {                                                                    \
+            v16f v = FUNCTION(load_part(x + i, count - i, 0));                              \
+            memcpy(out + i, &v, (count - i) * sizeof(float));                               \
+        }                                                                                   \
+    }                                                                                       \
+    static void NAME##_gate(const float *gate, const float *up, float *out, size_t count) { \
         size_t i = 0;                                                                       \
         for (; i + LANES <= count; i += LANES)                                              \
             store16(out + i, FUNCTION(load16(gate + i)) * load16(up + i));                  \
@@ -147,8 +228,9 @@ static inline v16f gelu_tanh16(v16f x) {
             memcpy(out + i, &v, (count - i) * sizeof(float));                               \
         }                                                                                   \
     }
-GATE(silu_gate, silu16)
-GATE(gelu_tanh_gate, gelu_tanh16)
+ACTIVATION(silu, silu16)
+ACTIVATION(gelu_tanh, gelu_tanh16)
+ACTIVATION(gelu, gelu16)
 
 static void rotate(float *x, const float *cosine, const float *sine, size_t half) {
     float *restrict low = x, *restrict high = x + half;
@@ -380,10 +462,16 @@ static void round_bf16(const float *x, uint16_t *out, size_t count) {
 const etd_kernel_table_t ETD_TABLE = {
     .decode = decode,
     .rms_norm = rms_norm,
+    .layer_norm = layer_norm,
+    .clamp = clamp,
     .add = add,
     .scale = scale,
+    .silu = silu,
+    .gelu_tanh = gelu_tanh,
+    .gelu = gelu,
     .silu_gate = silu_gate,
     .gelu_tanh_gate = gelu_tanh_gate,
+    .gelu_gate = gelu_gate,
     .rotate = rotate,
     .softmax_block = softmax_block,
     .exp_row = exp_row,

@@ -1,10 +1,6 @@
-import Checkpoints
 import Files
 import Foundation
-import Models
-import OrderedCollections
 import Records
-import Tensors
 
 /// What a checkpoint, a run or a split file holds: as text for people and as JSON for programs.
 public struct Inspection {
@@ -61,118 +57,9 @@ public struct Inspection {
         case .null: "–"
         case .array(let values) where values.isEmpty: "none"
         case .array(let values): values.map(plain).joined(separator: "; ")
+        case .object(let members):
+            members.map { "\($0.key) \(plain($0.value))" }.joined(separator: ", ")
         default: value.text(indent: 0)
-        }
-    }
-
-    // MARK: A checkpoint
-
-    private static func checkpoint(
-        _ argument: String, check: Bool, hashed: Bool
-    ) throws -> [Section] {
-        let loaded = try ModelSource(argument).open()
-        let checkpoint = loaded.checkpoint
-        let model = loaded.model
-        let c = model.configuration
-        var facts: [(String, JSON)] = [
-            ("path", .string(checkpoint.path)),
-            ("format", .string(checkpoint.format.rawValue)),
-            ("architecture", .string(c.architecture)),
-            ("parameters", .number(model.parameterCount)),
-            ("layers", .number(c.layerCount)),
-            ("hidden_size", .number(c.hiddenSize)),
-            ("intermediate_size", .number(c.intermediateSize)),
-            ("heads", .number(c.headCount)),
-            ("kv_heads", .number(c.keyValueHeadCount)),
-            ("head_dim", .number(c.headDimension)),
-            ("vocab_size", .number(c.vocabularySize)),
-            ("context", .number(c.contextLength)),
-            ("norm", .string("\(c.normPlacement.rawValue), epsilon \(c.normEpsilon)")),
-            ("qk_norm", .string(c.queryKeyNorm.rawValue)),
-            ("activation", .string(c.activation.rawValue)),
-            ("tied_embeddings", .bool(c.tiedEmbeddings)),
-            ("embedding_scale", .number(Double(c.embeddingScale))),
-            ("attention_scale", .number(Double(c.attentionScale))),
-            ("attention", .array(attention(c))),
-            ("assumed", .array(c.assumptions.map(JSON.string))),
-            ("fingerprint", .string(checkpoint.fingerprint)),
-        ]
-        if !model.ignoredTensors.isEmpty {
-            facts.append(("ignored_tensors", .number(model.ignoredTensors.count)))
-        }
-        if hashed {
-            for (path, hash) in try checkpoint.sha256OfFiles().sorted(by: { $0.key < $1.key }) {
-                facts.append(("sha256 of \(path)", .string(hash)))
-            }
-        }
-        if check {
-            let damaged = checkpoint.tensors.values.filter { $0.firstNonFinite() != nil }
-            guard damaged.isEmpty else {
-                throw CommandError.nonFiniteWeights(
-                    path: checkpoint.path, tensors: damaged.map(\.name))
-            }
-            facts.append(("checked", "every weight is finite"))
-        }
-        return [
-            Section(title: "model", facts: facts),
-            Section(title: "tokenizer", facts: try tokenizer(loaded)),
-            Section(title: "parameters by part", facts: parts(checkpoint)),
-            Section(title: "tensors by type", facts: types(checkpoint)),
-        ]
-    }
-
-    /// Runs of layers that attend alike, such as "layers 0-4: window 512, rotary base 10000".
-    private static func attention(_ c: ModelConfiguration) -> [JSON] {
-        var kinds: OrderedDictionary<String, [Int]> = [:]
-        for (layer, attention) in c.attention.enumerated() {
-            let window = attention.window.map { "window \($0)" } ?? "full"
-            kinds["\(window), rotary \(attention.rotary.summary)", default: []].append(layer)
-        }
-        return kinds.map { kind, layers in
-            let which =
-                layers.count == c.layerCount
-                ? "all layers" : "layers " + layers.map(String.init).joined(separator: ",")
-            return .string("\(which): \(kind)")
-        }
-    }
-
-    private static func tokenizer(_ loaded: LoadedModel) throws -> [(String, JSON)] {
-        guard let tokenizer = try loaded.tokenizer() else {
-            return [("tokenizer", "none: token files and {\"tokens\"} lines work without one")]
-        }
-        func name(_ id: Int32?) -> JSON {
-            id.map { .string("\($0) \(tokenizer.token($0) ?? "")") } ?? .null
-        }
-        return [
-            ("ids", .number(tokenizer.vocabularySize)),
-            ("bos", name(tokenizer.bosToken)),
-            ("eos", name(tokenizer.eosToken)),
-            ("added before a text", .array(tokenizer.prefixTokens.map { name($0) })),
-            ("added behind a text", .array(tokenizer.suffixTokens.map { name($0) })),
-            ("sha256", .string(try loaded.tokenizerHash())),
-        ]
-    }
-
-    /// Parameters of the embedding, of each kind of weight over all layers, and of the rest.
-    private static func parts(_ checkpoint: Checkpoint) -> [(String, JSON)] {
-        var parts: OrderedDictionary<String, Int> = [:]
-        for tensor in checkpoint.tensors.values {
-            // "model.layers.12.mlp.up_proj.weight" counts as "model.layers.*.mlp.up_proj.weight".
-            let name = tensor.name.split(separator: ".").map { Int($0) == nil ? $0 : "*" }
-                .joined(separator: ".")
-            parts[name, default: 0] += tensor.count
-        }
-        return parts.map { ($0.key, .number($0.value)) }
-    }
-
-    private static func types(_ checkpoint: Checkpoint) -> [(String, JSON)] {
-        var types: OrderedDictionary<String, (tensors: Int, bytes: Int)> = [:]
-        for tensor in checkpoint.tensors.values {
-            types["\(tensor.type)", default: (0, 0)].tensors += 1
-            types["\(tensor.type)", default: (0, 0)].bytes += tensor.bytes.count
-        }
-        return types.map {
-            ($0.key, .string("\($0.value.tensors) tensors, \($0.value.bytes) bytes"))
         }
     }
 

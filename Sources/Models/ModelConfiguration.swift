@@ -22,18 +22,28 @@ public struct ModelConfiguration: Sendable, Equatable {
         case wholeProjection = "whole projection"
     }
 
+    public enum NormType: String, Sendable {
+        /// x / √(mean x² + ε)
+        case rms = "RMSNorm"
+        /// (x - mean x) / √(variance + ε)
+        case layer = "LayerNorm"
+    }
+
     public enum Activation: String, Sendable {
         case silu
         case geluTanh = "gelu_tanh"
+        /// x·Φ(x), by erf.
+        case gelu
     }
 
     /// How one layer attends.
     public struct Attention: Sendable, Equatable {
         /// Positions a query sees, itself included; nil sees all before it.
         public var window: Int?
-        public var rotary: RotaryParameters
+        /// Nil where positions are learned.
+        public var rotary: RotaryParameters?
 
-        public init(window: Int? = nil, rotary: RotaryParameters) {
+        public init(window: Int? = nil, rotary: RotaryParameters?) {
             self.window = window
             self.rotary = rotary
         }
@@ -49,56 +59,34 @@ public struct ModelConfiguration: Sendable, Equatable {
     public var headDimension: Int
     public var vocabularySize: Int
     public var contextLength: Int
+    public var normType = NormType.rms
+    /// Whether the norms of the residual stream have a weight: not in OLMo.
+    public var normWeight = true
+    public var normBias = false
     public var normEpsilon: Float
     /// Added to every norm weight: Gemma stores w for 1 + w in safetensors.
     public var normOffset: Float = 0
     public var normPlacement: NormPlacement
+    /// Attention and MLP both read the layer's input, so no state stands between them: GPT-NeoX.
+    public var parallelResidual = false
     public var queryKeyNorm: QueryKeyNorm = .none
+    /// Queries, keys and values are clamped to [-clip, clip] when they are projected.
+    public var queryKeyValueClip: Float?
     public var activation: Activation
+    /// Whether the activation of one projection multiplies another: not in GPT-NeoX and GPT-2.
+    public var gatedMLP = true
+    /// Whether `contextLength` position embeddings are added to the token's: GPT-2.
+    public var learnedPositions = false
     public var embeddingScale: Float = 1
     /// Factor of the attention scores, usually 1/√headDimension.
     public var attentionScale: Float
     public var tiedEmbeddings: Bool
+    /// Biases of the query, key and value projections.
     public var attentionBias = false
+    public var attentionOutputBias = false
     public var mlpBias = false
     /// One entry per layer.
     public var attention: [Attention]
     /// Everything the file leaves open and this package filled in, in words.
     public var assumptions: [String] = []
-}
-
-/// Rotary position embedding: angles of position t are t · inverseFrequencies.
-public struct RotaryParameters: Sendable, Equatable {
-    public enum Scaling: Sendable, Equatable {
-        case none
-        /// Positions divided by `factor`.
-        case linear(factor: Double)
-        /// Llama 3.1: long wavelengths divided by `factor`, short ones kept, those between blended.
-        case llama3(
-            factor: Double, lowFrequencyFactor: Double, highFrequencyFactor: Double,
-            originalContext: Double)
-        /// GGUF `rope_freqs.weight`: each inverse frequency divided by its own factor.
-        case divisors([Float])
-    }
-
-    public var base: Double
-    public var dimension: Int
-    public var scaling: Scaling
-
-    public init(base: Double, dimension: Int, scaling: Scaling = .none) {
-        self.base = base
-        self.dimension = dimension
-        self.scaling = scaling
-    }
-
-    public var summary: String {
-        let suffix =
-            switch scaling {
-            case .none: ""
-            case .linear(let factor): ", linear scaling by \(factor)"
-            case .llama3(let factor, _, _, _): ", llama3 scaling by \(factor)"
-            case .divisors: ", scaled by rope_freqs.weight"
-            }
-        return "base \(base), \(dimension) dimensions" + suffix
-    }
 }

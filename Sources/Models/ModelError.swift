@@ -13,6 +13,8 @@ public enum ModelError: Error, Equatable, CustomStringConvertible {
     case tokenOutOfRange(id: Int32, position: Int, vocabularySize: Int)
     case tooLong(tokens: Int, context: Int)
     case invalidPlan(problem: String)
+    /// A tap asked for a site that the model's layers do not have.
+    case noSuchSite(site: Site, architecture: String)
 
     public var description: String { text.onOneLine }
 
@@ -42,6 +44,9 @@ public enum ModelError: Error, Equatable, CustomStringConvertible {
             "\(tokens) tokens do not fit the model's context of \(context); shorten the text or the "
                 + "window (--sequence-length)"
         case .invalidPlan(let problem): problem
+        case .noSuchSite(let site, let architecture):
+            "the site \(site.rawValue) does not exist in this \(architecture) model: its attention and "
+                + "MLP run in parallel on the layer's input; use attn_out and mlp_out"
         }
     }
 

@@ -13,19 +13,20 @@ extension Transformer {
     ) throws(ModelError) -> Transformer {
         let family = try ModelRegistry.family(of: checkpoint)
         let loader: ModelLoader
-        if checkpoint.format == .gguf {
+        if checkpoint.format == .gguf, let layout = family.gguf {
             let reader = GGUFConfigurationReader(
-                checkpoint: checkpoint, architecture: family.ggufArchitecture ?? "")
-            var configuration = try family.configureGGUF(reader)
+                checkpoint: checkpoint, architecture: layout.architecture)
+            var configuration = try layout.configure(reader)
             configuration.assumptions = reader.assumptions
-            loader = ModelLoader(checkpoint, family, configuration, arithmetic, prefix: "")
+            loader = ModelLoader(
+                checkpoint, family, configuration, arithmetic, outer: GGUFLayout.outer, prefix: "")
         } else {
             let reader = ConfigurationReader(checkpoint: checkpoint)
             var configuration = try family.configure(reader)
             configuration.assumptions = reader.assumptions
             loader = ModelLoader(
-                checkpoint, family, configuration, arithmetic,
-                prefix: try ModelLoader.prefix(of: checkpoint))
+                checkpoint, family, configuration, arithmetic, outer: family.outer,
+                prefix: try ModelLoader.prefix(of: checkpoint, embedding: family.outer.embedding))
         }
         try loader.checkConfiguration()
         return try loader.load()
@@ -38,33 +39,39 @@ private final class ModelLoader {
     let family: ModelFamily
     let configuration: ModelConfiguration
     let arithmetic: Arithmetic
-    /// What stands before `embed_tokens.weight` and `layers.` in safetensors.
+    let outer: OuterNames
+    /// What stands before the names of `outer` in safetensors.
     let prefix: String
     var used: Set<String> = []
     var missing: [String] = []
     var parameters = 0
+    /// The last matrix turned round, which up to three roles share.
+    var turned: (name: String, weight: TransposedWeight)?
 
     init(
         _ checkpoint: Checkpoint, _ family: ModelFamily, _ configuration: ModelConfiguration,
-        _ arithmetic: Arithmetic, prefix: String
+        _ arithmetic: Arithmetic, outer: OuterNames, prefix: String
     ) {
         self.checkpoint = checkpoint
         self.family = family
         self.configuration = configuration
         self.arithmetic = arithmetic
+        self.outer = outer
         self.prefix = prefix
     }
 
     var isGGUF: Bool { checkpoint.format == .gguf }
 
     /// `model.`, nothing, or a wrapper's prefix: whatever stands before the embedding's name.
-    static func prefix(of checkpoint: Checkpoint) throws(ModelError) -> String {
-        let ending = "embed_tokens.weight"
+    static func prefix(
+        of checkpoint: Checkpoint, embedding: String
+    ) throws(ModelError) -> String {
+        let ending = embedding + ".weight"
         let candidates = Array(checkpoint.tensors.keys).filter {
             $0 == ending || $0.hasSuffix("." + ending)
         }
         guard let name = candidates.first else {
-            throw .missingTensors(path: checkpoint.path, names: ["model.embed_tokens.weight"])
+            throw .missingTensors(path: checkpoint.path, names: ["model." + ending])
         }
         guard candidates.count == 1 else {
             throw .leftoverTensors(path: checkpoint.path, names: candidates)
@@ -80,14 +87,24 @@ private final class ModelLoader {
                 problem: "\(c.keyValueHeadCount) does not divide the \(c.headCount) attention heads"
             )
         }
+        // Sums of such widths stay far from overflow.
+        guard max(c.headCount, c.keyValueHeadCount) * c.headDimension <= 1 << 40 else {
+            throw .configuration(
+                path: checkpoint.path, field: "head_dim",
+                problem: "\(c.headCount) heads of \(c.headDimension) are more than any file holds")
+        }
     }
 
     func load() throws(ModelError) -> Transformer {
         let c = configuration
-        let embeddingName = isGGUF ? "token_embd.weight" : prefix + "embed_tokens.weight"
+        let embeddingName = prefix + outer.embedding + ".weight"
         let embedding = try matrix(embeddingName, rows: c.vocabularySize, columns: c.hiddenSize)
-        let finalNorm = try norm(
-            isGGUF ? "output_norm.weight" : prefix + "norm.weight", width: c.hiddenSize)
+        let positions =
+            c.learnedPositions
+            ? try matrix(
+                prefix + outer.positions + ".weight", rows: c.contextLength, columns: c.hiddenSize)
+            : nil
+        let finalNorm = try streamNorm(prefix + outer.finalNorm)
         var layers: [DecoderLayer?] = []
         for index in 0..<c.layerCount { layers.append(try layer(index)) }
         let unembedding = try head(embedding: embedding, embeddingName: embeddingName)
@@ -98,8 +115,9 @@ private final class ModelLoader {
             throw .missingTensors(path: checkpoint.path, names: [embeddingName])
         }
         return Transformer(
-            configuration: c, embedding: embedding, unembedding: unembedding, finalNorm: finalNorm,
-            layers: layers.compactMap(\.self), parameterCount: parameters, ignoredTensors: ignored)
+            configuration: c, embedding: embedding, positionEmbedding: positions,
+            unembedding: unembedding, finalNorm: finalNorm, layers: layers.compactMap(\.self),
+            parameterCount: parameters, ignoredTensors: ignored)
     }
 
     /// The unembedding. A tied model may store it all the same, as a copy of the embedding.
@@ -107,10 +125,8 @@ private final class ModelLoader {
         embedding: WeightMatrix?, embeddingName: String
     ) throws(ModelError) -> WeightMatrix? {
         let c = configuration
-        let names =
-            isGGUF
-            ? ["output.weight"]
-            : ["lm_head.weight", "model.lm_head.weight", "language_model.lm_head.weight"]
+        let prefixes = isGGUF ? [""] : ["", "model.", "language_model."]
+        let names = outer.heads.flatMap { head in prefixes.map { "\($0)\(head).weight" } }
         let name = names.first { checkpoint.tensors[$0] != nil } ?? names[0]
         guard c.tiedEmbeddings else {
             return try matrix(name, rows: c.vocabularySize, columns: c.hiddenSize)
@@ -132,54 +148,35 @@ private final class ModelLoader {
 
     private func layer(_ index: Int) throws(ModelError) -> DecoderLayer? {
         let c = configuration
-        let queries = c.headCount * c.headDimension
-        let keys = c.keyValueHeadCount * c.headDimension
-        let queryNormWidth = c.queryKeyNorm == .perHead ? c.headDimension : queries
-        let keyNormWidth = c.queryKeyNorm == .perHead ? c.headDimension : keys
-
-        func projection(
-            _ role: LayerRole, _ rows: Int, _ columns: Int, bias: Bool, heads: Int? = nil
-        ) throws(ModelError) -> Projection? {
-            let base = name(role, index)
-            let weight = try matrix(
-                base + ".weight", rows: rows, columns: columns,
-                order: heads.flatMap {
-                    family.ggufPermutesRotary && isGGUF
-                        ? Self.interleavedOrder(heads: $0, headDimension: c.headDimension) : nil
-                })
-            var biasValues: [Float]?
-            if bias {
-                biasValues = try vector(base + ".bias", width: rows)
-                if let order = weight?.rowOrder, let stored = biasValues {
-                    biasValues = order.map { stored[Int($0)] }
-                }
-            }
-            return weight.map { Projection(weight: $0, bias: biasValues) }
-        }
-        func optionalNorm(_ role: LayerRole, _ width: Int) throws(ModelError) -> Norm? {
+        func headNorm(_ role: LayerRole, heads: Int) throws(ModelError) -> Norm? {
             guard family.names[role] != nil else { return nil }
-            return try norm(name(role, index) + ".weight", width: width)
+            let width = c.headDimension * (c.queryKeyNorm == .perHead ? 1 : heads)
+            return try vector(name(role, index) + ".weight", width: width).map {
+                Norm(
+                    type: .rms, weight: $0, bias: nil, offset: c.normOffset,
+                    epsilon: c.normEpsilon)
+            }
+        }
+        func optionalNorm(_ role: LayerRole) throws(ModelError) -> Norm? {
+            family.names[role] == nil ? nil : try streamNorm(name(role, index))
         }
 
-        let query = try projection(
-            .query, queries, c.hiddenSize, bias: c.attentionBias, heads: c.headCount)
-        let key = try projection(
-            .key, keys, c.hiddenSize, bias: c.attentionBias, heads: c.keyValueHeadCount)
-        let value = try projection(.value, keys, c.hiddenSize, bias: c.attentionBias)
-        let output = try projection(
-            .attentionOutput, c.hiddenSize, queries, bias: c.attentionBias)
-        let gate = try projection(.gate, c.intermediateSize, c.hiddenSize, bias: c.mlpBias)
-        let up = try projection(.up, c.intermediateSize, c.hiddenSize, bias: c.mlpBias)
-        let down = try projection(.down, c.hiddenSize, c.intermediateSize, bias: c.mlpBias)
-        let attentionNorm = try optionalNorm(.attentionNorm, c.hiddenSize)
-        let queryNorm = try optionalNorm(.queryNorm, queryNormWidth)
-        let keyNorm = try optionalNorm(.keyNorm, keyNormWidth)
-        let postAttentionNorm = try optionalNorm(.postAttentionNorm, c.hiddenSize)
-        let mlpNorm = try optionalNorm(.mlpNorm, c.hiddenSize)
-        let postMLPNorm = try optionalNorm(.postMLPNorm, c.hiddenSize)
-        guard let query, let key, let value, let output, let gate, let up, let down else {
-            return nil
-        }
+        let query = try projection(.query, index, bias: c.attentionBias)
+        let key = try projection(.key, index, bias: c.attentionBias)
+        let value = try projection(.value, index, bias: c.attentionBias)
+        let output = try projection(.attentionOutput, index, bias: c.attentionOutputBias)
+        let gate = c.gatedMLP ? try projection(.gate, index, bias: c.mlpBias) : nil
+        let up = try projection(.up, index, bias: c.mlpBias)
+        let down = try projection(.down, index, bias: c.mlpBias)
+        let attentionNorm = try optionalNorm(.attentionNorm)
+        let queryNorm = try headNorm(.queryNorm, heads: c.headCount)
+        let keyNorm = try headNorm(.keyNorm, heads: c.keyValueHeadCount)
+        let postAttentionNorm = try optionalNorm(.postAttentionNorm)
+        let mlpNorm = try optionalNorm(.mlpNorm)
+        let postMLPNorm = try optionalNorm(.postMLPNorm)
+        guard let query, let key, let value, let output, let up, let down,
+            !c.gatedMLP || gate != nil
+        else { return nil }
         return DecoderLayer(
             attention: c.attention[index], attentionNorm: attentionNorm, query: query, key: key,
             value: value, queryNorm: queryNorm, keyNorm: keyNorm, attentionOutput: output,
@@ -188,11 +185,91 @@ private final class ModelLoader {
     }
 
     private func name(_ role: LayerRole, _ layer: Int) -> String {
-        if isGGUF {
-            let name = family.ggufOverrides[role] ?? ModelFamily.ggufNames[role] ?? role.rawValue
-            return "blk.\(layer).\(name)"
+        let own =
+            isGGUF ? family.gguf?.names[role] ?? GGUFLayout.names[role] : family.names[role]
+        return "\(prefix)\(outer.layers).\(layer).\(own ?? role.rawValue)"
+    }
+
+    // MARK: Projections
+
+    /// Rows and columns of a role's matrix, [out, in].
+    private func shape(_ role: LayerRole) -> (rows: Int, columns: Int) {
+        let c = configuration
+        let queries = c.headCount * c.headDimension
+        switch role {
+        case .query: return (queries, c.hiddenSize)
+        case .key, .value: return (c.keyValueHeadCount * c.headDimension, c.hiddenSize)
+        case .attentionOutput: return (c.hiddenSize, queries)
+        case .down: return (c.hiddenSize, c.intermediateSize)
+        default: return (c.intermediateSize, c.hiddenSize)
         }
-        return "\(prefix)layers.\(layer).\(family.names[role] ?? role.rawValue)"
+    }
+
+    /// Which rows of a stored matrix are a role's.
+    private enum Rows {
+        case range(Range<Int>)
+        /// Row r is stored row `order[r]`.
+        case order([Int32])
+
+        func of(_ values: [Float]) -> [Float] {
+            switch self {
+            case .range(let range): Array(values[range])
+            case .order(let order): order.map { values[Int($0)] }
+            }
+        }
+    }
+
+    private func projection(
+        _ role: LayerRole, _ layer: Int, bias: Bool
+    ) throws(ModelError) -> Projection? {
+        let base = name(role, layer)
+        // Roles of one name share a stored matrix.
+        let sharing = LayerRole.allCases.filter {
+            family.names[$0] != nil && name($0, layer) == base
+        }
+        let before = sharing.prefix { $0 != role }.reduce(0) { $0 + shape($1).rows }
+        let stored = sharing.reduce(0) { $0 + shape($1).rows }
+        let (count, columns) = shape(role)
+        // Made when the stored shape is known to be the configuration's, which alone may ask for any
+        // amount of memory.
+        func rows() -> Rows {
+            let width = configuration.headDimension
+            if sharing.count > 1, family.fusedByHead, !isGGUF {
+                let place = sharing.firstIndex(of: role) ?? 0
+                return .order(
+                    (0..<count).map { row in
+                        let (head, dimension) = row.quotientAndRemainder(dividingBy: width)
+                        return Int32((head * sharing.count + place) * width + dimension)
+                    })
+            }
+            if isGGUF, family.gguf?.permutesRotary == true, role == .query || role == .key {
+                return .order(
+                    Self.interleavedOrder(heads: count / width, headDimension: width))
+            }
+            return .range(before..<before + count)
+        }
+        let weight =
+            family.transposed && !isGGUF
+            ? try transposed(base + ".weight", stored: stored, columns: columns)
+            : try matrix(base + ".weight", rows: stored, columns: columns)
+        let biasValues =
+            bias ? try vector(base + ".bias", width: stored).map { rows().of($0) } : nil
+        return weight.map { Projection(weight: part($0, rows()), bias: biasValues) }
+    }
+
+    private func part(_ whole: WeightMatrix, _ rows: Rows) -> WeightMatrix {
+        switch rows {
+        case .range(let range): range == 0..<whole.rows ? whole : whole.rows(range)
+        case .order(let order): whole.rows(order: order)
+        }
+    }
+
+    private func transposed(
+        _ name: String, stored: Int, columns: Int
+    ) throws(ModelError) -> WeightMatrix? {
+        guard let tensor = try tensor(name, shape: [columns, stored]) else { return nil }
+        if turned?.name != name { turned = (name, TransposedWeight(tensor)) }
+        return turned?.weight.matrix(arithmetic)
     }
 
     /// llama.cpp's converter turns each head's half-split rows into interleaved pairs: half-split row j
@@ -214,22 +291,20 @@ private final class ModelLoader {
             if let type = checkpoint.otherTensors[name] {
                 throw .unsupportedType(path: checkpoint.path, tensor: name, type: type)
             }
-            missing.append(name)
+            if !missing.contains(name) { missing.append(name) }
             return nil
         }
         guard tensor.shape == shape else {
             throw .wrongShape(
                 path: checkpoint.path, tensor: name, expected: shape, actual: tensor.shape)
         }
-        used.insert(name)
-        parameters += tensor.count
+        // A matrix that several projections share counts once.
+        if used.insert(name).inserted { parameters += tensor.count }
         return tensor
     }
 
-    /// - Parameter order: made when the stored shape is known to be the configuration's, which alone
-    ///   may ask for any amount of memory.
     private func matrix(
-        _ name: String, rows: Int, columns: Int, order: @autoclosure () -> [Int32]? = nil
+        _ name: String, rows: Int, columns: Int
     ) throws(ModelError) -> WeightMatrix? {
         guard let tensor = try tensor(name, shape: [rows, columns]) else { return nil }
         guard columns % tensor.type.blockLength == 0 else {
@@ -238,7 +313,7 @@ private final class ModelLoader {
                 type: "\(tensor.type) with rows of \(columns), not whole blocks")
         }
         return WeightMatrix(
-            type: tensor.type, rows: rows, columns: columns, bytes: tensor.bytes, rowOrder: order(),
+            type: tensor.type, rows: rows, columns: columns, bytes: tensor.bytes,
             arithmetic: arithmetic, owner: checkpoint)
     }
 
@@ -246,11 +321,14 @@ private final class ModelLoader {
         try tensor(name, shape: [width])?.decoded()
     }
 
-    private func norm(_ name: String, width: Int) throws(ModelError) -> Norm? {
-        try vector(name, width: width).map {
-            Norm(
-                weight: $0, offset: configuration.normOffset, epsilon: configuration.normEpsilon)
-        }
+    /// A norm of the residual stream, with the weight and bias that the family's norms have.
+    private func streamNorm(_ name: String) throws(ModelError) -> Norm? {
+        let c = configuration
+        let weight = c.normWeight ? try vector(name + ".weight", width: c.hiddenSize) : nil
+        let bias = c.normBias ? try vector(name + ".bias", width: c.hiddenSize) : nil
+        return Norm(
+            type: c.normType, weight: weight, bias: bias, offset: c.normOffset,
+            epsilon: c.normEpsilon)
     }
 
     /// - Returns: the names that belong to other parts of a larger model.
@@ -259,9 +337,8 @@ private final class ModelLoader {
         var ignored: [String] = []
         for name in Array(checkpoint.tensors.keys) + Array(checkpoint.otherTensors.keys)
         where !used.contains(name) {
-            if name.hasSuffix("rotary_emb.inv_freq") || (isGGUF && name == "rope_freqs.weight") {
-                continue
-            }
+            let buffers = isGGUF ? GGUFLayout.buffers : family.buffers
+            if buffers.contains(where: { name == $0 || name.hasSuffix("." + $0) }) { continue }
             let bare = name.hasPrefix("model.") ? String(name.dropFirst(6)) : name
             if family.otherParts.contains(where: bare.hasPrefix) {
                 ignored.append(name)

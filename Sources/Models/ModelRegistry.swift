@@ -5,15 +5,23 @@ import Checkpoints
 public enum ModelRegistry {
     public static let families: [ModelFamily] = [
         .llama,
+        .mistral,
+        .olmo,
         .olmo2,
+        .olmo3,
+        .qwen2,
+        .qwen3,
+        .phi3,
         .gemma3,
+        .gptNeoX,
+        .gpt2,
     ]
 
     /// The names `config.json` and GGUF files call these families by.
     public static var knownNames: [String] {
         families.flatMap { family in
             family.modelTypes
-                + [family.ggufArchitecture].compactMap(\.self)
+                + [family.gguf?.architecture].compactMap(\.self)
                 .filter { !family.modelTypes.contains($0) }
         }
     }
@@ -25,7 +33,7 @@ public enum ModelRegistry {
         }
         if checkpoint.format == .gguf {
             let name = checkpoint.metadata.string("general.architecture") ?? "(none)"
-            guard let family = families.first(where: { $0.ggufArchitecture == name }) else {
+            guard let family = families.first(where: { $0.gguf?.architecture == name }) else {
                 throw unknown(name)
             }
             return family
@@ -56,36 +64,65 @@ public enum LayerRole: String, Sendable, CaseIterable {
 /// One family: how its configuration reads and what its weights are called.
 public struct ModelFamily: Sendable {
     /// `model_type` values of config.json.
-    let modelTypes: [String]
+    public let modelTypes: [String]
     /// `architectures` values, for a config.json without `model_type`.
     let classes: [String]
-    /// `general.architecture` of a GGUF file; nil if llama.cpp has none.
-    let ggufArchitecture: String?
     let configure: @Sendable (ConfigurationReader) throws(ModelError) -> ModelConfiguration
-    let configureGGUF: @Sendable (GGUFConfigurationReader) throws(ModelError) -> ModelConfiguration
     /// Names below `layers.<l>.` in safetensors; the roles listed are the roles the family has.
+    ///
+    /// Roles of one name are one stored matrix: the rows of each role after those of the one before,
+    /// in the order of `LayerRole`.
     let names: [LayerRole: String]
-    /// Names below `blk.<l>.` in GGUF files, where they differ from `ModelFamily.ggufNames`.
-    var ggufOverrides: [LayerRole: String] = [:]
-    /// GGUF stores query and key rows in interleaved rotary order (llama.cpp's `llama` only).
-    var ggufPermutesRotary = false
-    /// Added to norm weights read from safetensors; GGUF files hold the sum already.
-    var normOffset: Float = 0
+    /// Names outside the layers.
+    var outer = OuterNames()
+    /// In safetensors, the rows of roles of one name alternate head by head.
+    var fusedByHead = false
+    /// Safetensors hold the projections turned round: [in, out].
+    var transposed = false
+    /// Tensors that are no parameters, such as masks and tables: whole names, or their ends after a
+    /// dot.
+    var buffers = ["rotary_emb.inv_freq"]
     /// Beginnings of names, without any prefix, that belong to other parts of a larger model and
     /// play no role in the text model.
     var otherParts: [String] = []
+    /// Nil if llama.cpp has no architecture of this family's own.
+    var gguf: GGUFLayout?
 
-    static let ggufNames: [LayerRole: String] = [
+    /// `general.architecture` of a GGUF file.
+    public var ggufArchitecture: String? { gguf?.architecture }
+}
+
+/// What stands outside the layers in safetensors, after a prefix such as `model.` or none.
+struct OuterNames: Sendable {
+    var embedding = "embed_tokens"
+    /// Position embeddings, where they are learned.
+    var positions = ""
+    var layers = "layers"
+    var finalNorm = "norm"
+    /// Names of the unembedding, none of which takes the embedding's prefix.
+    var heads = ["lm_head"]
+}
+
+/// A family in GGUF files, as llama.cpp's converter writes it.
+struct GGUFLayout: Sendable {
+    let architecture: String
+    let configure: @Sendable (GGUFConfigurationReader) throws(ModelError) -> ModelConfiguration
+    /// Names below `blk.<l>.` where they differ from `GGUFLayout.names`.
+    var names: [LayerRole: String] = [:]
+    /// Query and key rows stand in interleaved rotary order.
+    var permutesRotary = false
+
+    static let names: [LayerRole: String] = [
         .attentionNorm: "attn_norm", .query: "attn_q", .key: "attn_k", .value: "attn_v",
         .queryNorm: "attn_q_norm", .keyNorm: "attn_k_norm", .attentionOutput: "attn_output",
         .postAttentionNorm: "post_attention_norm", .mlpNorm: "ffn_norm", .gate: "ffn_gate",
         .up: "ffn_up", .down: "ffn_down", .postMLPNorm: "post_ffw_norm",
     ]
-
-    /// Names that the families derived from Llama share.
-    static let projectionNames: [LayerRole: String] = [
-        .query: "self_attn.q_proj", .key: "self_attn.k_proj", .value: "self_attn.v_proj",
-        .attentionOutput: "self_attn.o_proj", .gate: "mlp.gate_proj", .up: "mlp.up_proj",
-        .down: "mlp.down_proj",
+    static let outer = OuterNames(
+        embedding: "token_embd", positions: "position_embd", layers: "blk",
+        finalNorm: "output_norm", heads: ["output"])
+    /// Tensors that the configuration reads.
+    static let buffers = [
+        "rope_freqs.weight", "rope_factors_short.weight", "rope_factors_long.weight",
     ]
 }

@@ -20,7 +20,8 @@ public final class Session {
 
     private let slots: [KeyValueSlot]
     private let rotary: [RotaryTable]
-    private let rotaryOfLayer: [Int]
+    /// The table of each layer; nil where positions are learned.
+    private let rotaryOfLayer: [RotaryTable?]
     private let buffers: Buffers
 
     /// What one block needs, T = block rows.
@@ -35,7 +36,7 @@ public final class Session {
             value = FloatBuffer(count: rows * c.keyValueHeadCount * c.headDimension)
             mixed = FloatBuffer(count: rows * c.headCount * c.headDimension)
             output = FloatBuffer(count: rows * c.hiddenSize)
-            gate = FloatBuffer(count: rows * c.intermediateSize)
+            gate = FloatBuffer(count: c.gatedMLP ? rows * c.intermediateSize : 0)
             up = FloatBuffer(count: rows * c.intermediateSize)
         }
     }
@@ -60,13 +61,17 @@ public final class Session {
             KeyValueSlot(
                 heads: c.keyValueHeadCount, capacity: capacity, headDimension: c.headDimension)
         }
-        var kinds: [RotaryParameters] = []
+        var kinds: [(parameters: RotaryParameters, table: RotaryTable)] = []
         rotaryOfLayer = c.attention.map { attention in
-            if let known = kinds.firstIndex(of: attention.rotary) { return known }
-            kinds.append(attention.rotary)
-            return kinds.count - 1
+            guard let parameters = attention.rotary else { return nil }
+            if let known = kinds.first(where: { $0.parameters == parameters }) {
+                return known.table
+            }
+            let table = RotaryTable(parameters, positions: capacity)
+            kinds.append((parameters, table))
+            return table
         }
-        rotary = kinds.map { RotaryTable($0, positions: capacity) }
+        rotary = kinds.map { $0.table }
         buffers = Buffers(c, rows: min(capacity, Self.blockLength))
     }
 
@@ -77,8 +82,8 @@ public final class Session {
     ///
     /// - Parameter onBlock: called after each block with its positions and the raw final states
     ///   [block, d], valid only during the call.
-    /// - Throws: `ModelError.tokenOutOfRange`, `.tooLong`, `.nonFinite` naming the layer, and whatever a
-    ///   tap throws.
+    /// - Throws: `ModelError.tokenOutOfRange`, `.tooLong`, `.nonFinite` naming the layer, `.noSuchSite`
+    ///   if a tap wants what the layers do not have, and whatever a tap throws.
     public func run(
         _ tokens: [Int32], taps: [any Tap] = [],
         onBlock: (Range<Int>, UnsafePointer<Float>) throws(ModelError) -> Void = { _, _ in }
@@ -86,11 +91,16 @@ public final class Session {
         guard position + tokens.count <= capacity else {
             throw .tooLong(tokens: position + tokens.count, context: capacity)
         }
+        if model.configuration.parallelResidual, taps.contains(where: { $0.wants(.residMid) }) {
+            throw .noSuchSite(site: .residMid, architecture: model.configuration.architecture)
+        }
         let vocabulary = model.configuration.vocabularySize
         for (offset, token) in tokens.enumerated() where token < 0 || token >= vocabulary {
             throw .tokenOutOfRange(
                 id: token, position: position + offset, vocabularySize: vocabulary)
         }
+        let length = position + tokens.count
+        for table in rotary { table.update(position..<length, length: length) }
         var start = 0
         while start < tokens.count {
             let end = min(start + Self.blockLength, tokens.count)
@@ -106,7 +116,7 @@ public final class Session {
         _ tokens: ArraySlice<Int32>, positions: Range<Int>, taps: [any Tap]
     ) throws(ModelError) {
         let c = model.configuration
-        model.embed(tokens, into: buffers.hidden.pointer)
+        model.embed(tokens, from: positions.lowerBound, into: buffers.hidden.pointer)
         try checkFinite(positions, "the embedding")
         try show(.resid, 0, nil, positions, buffers.hidden, c.hiddenSize, taps)
         for (index, step) in plan.steps.enumerated() {
@@ -128,36 +138,43 @@ public final class Session {
         layer.query(attentionInput, rows: rows, into: b.query)
         layer.key(attentionInput, rows: rows, into: b.key)
         layer.value(attentionInput, rows: rows, into: b.value)
-        normHeads(layer.queryNorm, b.query, rows: rows, heads: c.headCount)
-        normHeads(layer.keyNorm, b.key, rows: rows, heads: c.keyValueHeadCount)
         let queryWidth = c.headCount * c.headDimension
         let keyWidth = c.keyValueHeadCount * c.headDimension
+        if let clip = c.queryKeyValueClip {
+            etd_clamp(b.query.pointer, clip, rows * queryWidth)
+            etd_clamp(b.key.pointer, clip, rows * keyWidth)
+            etd_clamp(b.value.pointer, clip, rows * keyWidth)
+        }
+        normHeads(layer.queryNorm, b.query, rows: rows, heads: c.headCount)
+        normHeads(layer.keyNorm, b.key, rows: rows, heads: c.keyValueHeadCount)
         try show(.query, index, step, positions, b.query, queryWidth, taps)
         try show(.key, index, step, positions, b.key, keyWidth, taps)
         try show(.value, index, step, positions, b.value, keyWidth, taps)
-        rotateAndStore(slots[index], rotary[rotaryOfLayer[step.layer]], positions)
+        rotateAndStore(slots[index], rotaryOfLayer[step.layer], positions)
         BlockedAttention.run(
             queries: b.query, slot: slots[index], heads: c.headCount,
             keyValueHeads: c.keyValueHeadCount, positions: positions,
             window: layer.attention.window, scale: c.attentionScale, out: b.mixed)
         layer.attentionOutput(b.mixed, rows: rows, into: b.output)
+        // In parallel, the MLP reads the state that attention has not been added to yet; without a
+        // norm of its own it reads attention's input.
+        let parallelInput: FloatBuffer? =
+            c.parallelResidual
+            ? layer.mlpNorm.map { normed($0, rows) } ?? attentionInput : nil
         addToResidual(layer.postAttentionNorm, rows)
         try show(.attentionOutput, index, step, positions, b.output, c.hiddenSize, taps)
         try show(.residMid, index, step, positions, b.hidden, c.hiddenSize, taps)
 
-        let mlpInput = normed(layer.mlpNorm, rows)
-        layer.gate(mlpInput, rows: rows, into: b.gate)
+        let mlpInput = parallelInput ?? normed(layer.mlpNorm, rows)
+        layer.gate?(mlpInput, rows: rows, into: b.gate)
         layer.up(mlpInput, rows: rows, into: b.up)
         forRows(rows) { row in
             let offset = row * c.intermediateSize
-            let gate = b.gate.pointer + offset
-            let up = b.up.pointer + offset
-            switch c.activation {
-            case .silu: etd_silu_gate(gate, up, gate, c.intermediateSize)
-            case .geluTanh: etd_gelu_tanh_gate(gate, up, gate, c.intermediateSize)
-            }
+            c.activation.apply(
+                b.up.pointer + offset, gate: layer.gate.map { _ in b.gate.pointer + offset },
+                width: c.intermediateSize)
         }
-        layer.down(b.gate, rows: rows, into: b.output)
+        layer.down(b.up, rows: rows, into: b.output)
         addToResidual(layer.postMLPNorm, rows)
         try show(.mlpOutput, index, step, positions, b.output, c.hiddenSize, taps)
     }
@@ -200,27 +217,30 @@ public final class Session {
         }
     }
 
-    /// Rotates queries in place, and keys on their way into the slot.
+    /// Rotates queries in place, and keys on their way into the slot: the first dimensions of each head,
+    /// as many as the table has.
     private func rotateAndStore(
-        _ slot: KeyValueSlot, _ table: RotaryTable, _ positions: Range<Int>
+        _ slot: KeyValueSlot, _ table: RotaryTable?, _ positions: Range<Int>
     ) {
         let c = model.configuration
         let width = c.headDimension
         forRows(positions.count) { row in
             let position = positions.lowerBound + row
-            let cosine = table.cosine.pointer + position * table.half
-            let sine = table.sine.pointer + position * table.half
-            for head in 0..<c.headCount {
+            func turn(_ head: UnsafeMutablePointer<Float>) {
+                guard let table else { return }
+                let offset = position * table.half
                 etd_rotate(
-                    self.buffers.query.pointer + (row * c.headCount + head) * width, cosine, sine,
-                    table.half)
+                    head, table.cosine.pointer + offset, table.sine.pointer + offset, table.half)
+            }
+            for head in 0..<c.headCount {
+                turn(self.buffers.query.pointer + (row * c.headCount + head) * width)
             }
             for head in 0..<c.keyValueHeadCount {
                 let source = (row * c.keyValueHeadCount + head) * width
                 let target = slot.offset(head: head, position: position)
                 memcpy(
                     slot.keys.pointer + target, self.buffers.key.pointer + source, width * 4)
-                etd_rotate(slot.keys.pointer + target, cosine, sine, table.half)
+                turn(slot.keys.pointer + target)
                 memcpy(
                     slot.values.pointer + target, self.buffers.value.pointer + source, width * 4)
             }

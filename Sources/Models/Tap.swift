@@ -2,7 +2,7 @@
 public enum Site: String, Sendable, CaseIterable {
     /// The residual stream at a boundary: h_0 … h_S for S executed steps.
     case resid
-    /// The residual stream between attention and MLP.
+    /// The residual stream between attention and MLP; refused where both read the layer's input.
     case residMid = "resid_mid"
     /// What attention adds to the residual stream (after a post-norm).
     case attentionOutput = "attn_out"

@@ -9,6 +9,8 @@ public final class Transformer: Sendable {
     public let configuration: ModelConfiguration
     /// Rows are tokens: [V, d].
     public let embedding: WeightMatrix
+    /// Rows are positions: [context, d]; nil where the model has rotary embeddings.
+    public let positionEmbedding: WeightMatrix?
     /// Rows are tokens: [V, d]; the embedding where the two are tied.
     public let unembedding: WeightMatrix
     public let finalNorm: Norm
@@ -19,11 +21,13 @@ public final class Transformer: Sendable {
     public let ignoredTensors: [String]
 
     init(
-        configuration: ModelConfiguration, embedding: WeightMatrix, unembedding: WeightMatrix,
-        finalNorm: Norm, layers: [DecoderLayer], parameterCount: Int, ignoredTensors: [String]
+        configuration: ModelConfiguration, embedding: WeightMatrix,
+        positionEmbedding: WeightMatrix?, unembedding: WeightMatrix, finalNorm: Norm,
+        layers: [DecoderLayer], parameterCount: Int, ignoredTensors: [String]
     ) {
         self.configuration = configuration
         self.embedding = embedding
+        self.positionEmbedding = positionEmbedding
         self.unembedding = unembedding
         self.finalNorm = finalNorm
         self.layers = layers
@@ -45,8 +49,11 @@ public final class Transformer: Sendable {
         }
     }
 
-    /// Embedding outputs [tokens, d] as the first layer receives them.
-    package func embed(_ tokens: ArraySlice<Int32>, into out: UnsafeMutablePointer<Float>) {
+    /// What the first layer receives [tokens, d]: the embeddings of `tokens` at the positions from
+    /// `first`.
+    package func embed(
+        _ tokens: ArraySlice<Int32>, from first: Int, into out: UnsafeMutablePointer<Float>
+    ) {
         let width = configuration.hiddenSize
         for (row, token) in tokens.enumerated() {
             embedding.decode(Int(token)..<Int(token) + 1, into: out + row * width)
@@ -54,12 +61,20 @@ public final class Transformer: Sendable {
         if configuration.embeddingScale != 1 {
             etd_scale(out, configuration.embeddingScale, tokens.count * width)
         }
+        if let positionEmbedding {
+            positionEmbedding.withRows(first..<first + tokens.count) {
+                etd_add(out, $0, tokens.count * width)
+            }
+        }
     }
 }
 
-/// RMSNorm: x / √(mean x² + ε) · (weight + offset).
+/// RMSNorm, x / √(mean x² + ε) · (weight + offset), or LayerNorm, (x - mean) / √(variance + ε) · weight
+/// + bias. Without a weight it counts as ones, without a bias as zeros.
 public struct Norm: Sendable {
-    let weight: [Float]
+    let type: ModelConfiguration.NormType
+    let weight: [Float]?
+    let bias: [Float]?
     let offset: Float
     let epsilon: Float
 
@@ -67,7 +82,26 @@ public struct Norm: Sendable {
     public func apply(
         _ x: UnsafePointer<Float>, out: UnsafeMutablePointer<Float>, width: Int
     ) {
-        etd_rms_norm(x, weight, offset, epsilon, out, width)
+        switch type {
+        case .rms: etd_rms_norm(x, weight, offset, epsilon, out, width)
+        case .layer: etd_layer_norm(x, weight, bias, epsilon, out, width)
+        }
+    }
+}
+
+extension ModelConfiguration.Activation {
+    /// up = activation(gate) · up, or activation(up) where there is no gate.
+    package func apply(
+        _ up: UnsafeMutablePointer<Float>, gate: UnsafePointer<Float>?, width: Int
+    ) {
+        switch (self, gate) {
+        case (.silu, let gate?): etd_silu_gate(gate, up, up, width)
+        case (.silu, nil): etd_silu(up, up, width)
+        case (.geluTanh, let gate?): etd_gelu_tanh_gate(gate, up, up, width)
+        case (.geluTanh, nil): etd_gelu_tanh(up, up, width)
+        case (.gelu, let gate?): etd_gelu_gate(gate, up, up, width)
+        case (.gelu, nil): etd_gelu(up, up, width)
+        }
     }
 }
 
@@ -81,7 +115,7 @@ package struct Projection: Sendable {
     }
 }
 
-/// The weights of one decoder layer. Norms that the family does not have are nil.
+/// The weights of one decoder layer. What the family does not have is nil.
 public struct DecoderLayer: Sendable {
     package let attention: ModelConfiguration.Attention
     package let attentionNorm: Norm?
@@ -93,14 +127,14 @@ public struct DecoderLayer: Sendable {
     package let attentionOutput: Projection
     package let postAttentionNorm: Norm?
     package let mlpNorm: Norm?
-    package let gate: Projection
+    package let gate: Projection?
     package let up: Projection
     package let down: Projection
     package let postMLPNorm: Norm?
 
     /// Weights of the matrix products.
     var productParameters: Int {
-        [query, key, value, attentionOutput, gate, up, down].reduce(0) {
+        [query, key, value, attentionOutput, gate, up, down].compactMap(\.self).reduce(0) {
             $0 + $1.weight.rows * $1.weight.columns
         }
     }
@@ -119,5 +153,34 @@ extension Transformer {
         Double(
             plan.steps.count * 2 * configuration.keyValueHeadCount * configuration.headDimension * 4
         )
+    }
+}
+
+extension Transformer {
+    /// Weights of each part of the model, which add up to `parameterCount`; a tied unembedding has none.
+    public var parametersByPart: [(part: String, count: Int)] {
+        func count(_ matrix: WeightMatrix?) -> Int { matrix.map { $0.rows * $0.columns } ?? 0 }
+        func count(_ projections: [Projection?]) -> Int {
+            projections.reduce(0) { $0 + count($1?.weight) + ($1?.bias?.count ?? 0) }
+        }
+        func count(_ norms: [Norm?]) -> Int {
+            norms.reduce(0) { $0 + ($1?.weight?.count ?? 0) + ($1?.bias?.count ?? 0) }
+        }
+        var attention = 0
+        var mlp = 0
+        var norms = count([finalNorm])
+        for layer in layers {
+            attention += count([layer.query, layer.key, layer.value, layer.attentionOutput])
+            mlp += count([layer.gate, layer.up, layer.down])
+            norms += count([
+                layer.attentionNorm, layer.queryNorm, layer.keyNorm, layer.postAttentionNorm,
+                layer.mlpNorm, layer.postMLPNorm,
+            ])
+        }
+        return [
+            ("embedding", count(embedding)), ("position embedding", count(positionEmbedding)),
+            ("attention", attention), ("mlp", mlp), ("norms", norms),
+            ("unembedding", configuration.tiedEmbeddings ? 0 : count(unembedding)),
+        ]
     }
 }

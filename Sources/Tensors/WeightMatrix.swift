@@ -3,7 +3,8 @@ import CKernels
 /// A stored weight of shape [rows, columns], row-major, in its file's own encoding.
 ///
 /// Rows are decoded to f32 when they are used, so a model takes the memory of its file. `rowOrder`
-/// lets a format that stores rows in another order (GGUF's `llama` attention) be used in place.
+/// lets a format that stores rows in another order (GGUF's `llama` attention) or those of several
+/// matrices by turns (GPT-NeoX's) be used in place.
 public struct WeightMatrix: @unchecked Sendable {
     public let type: ElementType
     public let rows: Int
@@ -31,6 +32,28 @@ public struct WeightMatrix: @unchecked Sendable {
         self.arithmetic = arithmetic
         self.owner = owner
         base = bytes.baseAddress ?? UnsafeRawPointer(bitPattern: 64)!
+    }
+
+    /// The rows of `range`, in place.
+    /// - Precondition: the order is the file's.
+    public func rows(_ range: Range<Int>) -> WeightMatrix {
+        precondition(rowOrder == nil && range.lowerBound >= 0 && range.upperBound <= rows)
+        let stride = type.bytes(count: columns)
+        return WeightMatrix(
+            type: type, rows: range.count, columns: columns,
+            bytes: UnsafeRawBufferPointer(
+                start: base + range.lowerBound * stride, count: range.count * stride),
+            arithmetic: arithmetic, owner: owner)
+    }
+
+    /// The rows `order`, in place and in that order, which need not be all.
+    /// - Precondition: the order is the file's so far.
+    public func rows(order: [Int32]) -> WeightMatrix {
+        precondition(rowOrder == nil && order.allSatisfy { $0 >= 0 && $0 < rows })
+        return WeightMatrix(
+            type: type, rows: order.count, columns: columns,
+            bytes: UnsafeRawBufferPointer(start: base, count: rows * type.bytes(count: columns)),
+            rowOrder: order, arithmetic: arithmetic, owner: owner)
     }
 
     /// The stored bytes of one row.

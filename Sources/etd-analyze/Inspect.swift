@@ -5,8 +5,9 @@ struct Inspect: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "What a checkpoint, a run or a split file holds.",
         discussion: """
-            For a checkpoint: its shape, how it attends, what its configuration left open and which \
-            default was assumed, tokenizer, parameters by part, types, fingerprint.
+            For a checkpoint: its shape, how it attends, its rotary embeddings with their scaling, \
+            what its configuration left open and which default was assumed, tokenizer, parameters by \
+            part, the types of each kind of tensor, fingerprint.
 
             Examples:
               etd-analyze inspect smollm2-135m-instruct

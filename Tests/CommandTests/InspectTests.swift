@@ -33,9 +33,60 @@ import Testing
         #expect(facts["tokenizer"]?["bos"] == "1 <s>")
         #expect(facts["tensors by type"]?.objectValue?.keys == ["F32"])
 
+        let parts = try #require(facts["parameters by part"]?.objectValue)
+        #expect(parts["embedding"] == .number(131 * 24))
+        #expect(parts["mlp"] == .number(8 * 3 * 24 * 20))
+        #expect(
+            parts.values.reduce(0) { $0 + ($1.intValue ?? 0) }
+                == facts["model"]?["parameters"]?.intValue)
+        #expect(facts["rope"]?["layers 3,7"]?["base"]?.doubleValue == 5000)
+        #expect(facts["tensors"]?["model.layers.*.mlp.up_proj.weight"]?["F32"] == 8)
+        #expect(facts["tensors by type"]?["F32"]?["tensors"]?.intValue == 2 + 8 * 13)
+
         let text = try succeed(analyze, "inspect", model.path).text
         for part in ["gemma3", "layers", "fingerprint", "tokenizer", "131"] {
             #expect(text.contains(part))
+        }
+    }
+
+    @Test(arguments: ["pythia", "gpt2", "olmo", "olmo3", "phi3", "qwen2"])
+    func familiesOfOtherShapes(_ name: String) throws {
+        let model = try TinyModel(name, tokenizer: false)
+        let facts = try json(model.path)
+        let parts = try #require(facts["parameters by part"]?.objectValue)
+        #expect(
+            parts.values.reduce(0) { $0 + ($1.intValue ?? 0) }
+                == facts["model"]?["parameters"]?.intValue)
+        func expect(_ section: String, _ fields: [String: JSON]) {
+            for (field, value) in fields {
+                #expect(facts[section]?[field] == value, "\(section).\(field)")
+            }
+        }
+        switch name {
+        case "pythia":
+            expect(
+                "model",
+                [
+                    "architecture": "gpt_neox", "residual": "parallel", "mlp": "plain",
+                    "activation": "gelu",
+                    "biases": ["q, k, v", "attention output", "mlp", "norms"],
+                ])
+            #expect(facts["rope"]?["all layers"]?["dimensions"] == 4)
+        case "gpt2":
+            expect("model", ["positions": "learned", "residual": "sequential", "context": 32])
+            #expect(parts["position embedding"] == .number(32 * 24))
+        case "olmo":
+            expect("model", ["qkv_clip": 2.5])
+            #expect(parts["norms"] == nil)
+            #expect(facts["model"]?["norm"]?.stringValue?.contains("without weights") == true)
+        case "olmo3":
+            #expect(facts["rope"]?["layers 3"]?["scaling"] == "yarn")
+            #expect(facts["rope"]?["layers 0,1,2,4"]?["scaling"] == "none")
+        case "phi3":
+            #expect(facts["rope"]?["all layers"]?["scaling"] == "longrope")
+        default:
+            expect("model", ["biases": ["q, k, v"]])
+            #expect(facts["rope"]?["all layers"]?["factor"]?.doubleValue == 4)
         }
     }
 

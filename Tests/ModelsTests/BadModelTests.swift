@@ -152,7 +152,7 @@ import Testing
 
     // MARK: Configurations
 
-    @Test(arguments: ["mamba", "gpt_neox"])
+    @Test(arguments: ["mamba", "bert"])
     func anUnknownArchitectureListsTheKnown(_ name: String) throws {
         let (error, path) = try failure("llama-gqa") { $0.config["model_type"] = .string(name) }
         #expect(
@@ -208,8 +208,29 @@ import Testing
         WrongField("llama-gqa", "hidden_act", "relu", "\"relu\" is not supported"),
         WrongField("llama-gqa", "tie_word_embeddings", "yes", "expected true or false"),
         WrongField(
-            "llama-gqa", "rope_parameters", ["rope_theta": 1e4, "rope_type": "yarn", "factor": 2],
-            field: "rope_parameters.rope_type", "\"yarn\" is not supported"),
+            "llama-gqa", "rope_parameters",
+            ["rope_theta": 1e4, "rope_type": "proportional", "factor": 2],
+            field: "rope_parameters.rope_type", "\"proportional\" is not supported"),
+        WrongField(
+            "llama-gqa", "rope_parameters", ["rope_theta": 1e4, "rope_type": "yarn", "factor": -2],
+            field: "rope_parameters.factor", "expected a positive number"),
+        WrongField(
+            "llama-gqa", "rope_parameters", ["rope_theta": 1e4, "partial_rotary_factor": 0.5],
+            field: "partial_rotary_factor", "0.5 is not supported"),
+        WrongField(
+            "pythia", "rope_parameters", ["rope_theta": 1e4, "partial_rotary_factor": 1.5],
+            field: "rotary_pct", "up to 1, found 1.5"),
+        WrongField(
+            "llama-gqa", "rope_parameters", ["rope_type": "longrope", "short_factor": [1, 1]],
+            field: "rope_parameters.short_factor", "expected 4 positive numbers"),
+        WrongField("gpt2", "n_head", 5, "does not divide n_embd 24"),
+        WrongField("gpt2", "add_cross_attention", true, "true is not supported"),
+        WrongField("gpt2", "scale_attn_by_inverse_layer_idx", true, "true is not supported"),
+        WrongField("gpt2", "activation_function", "relu", "\"relu\" is not supported"),
+        WrongField("olmo", "clip_qkv", -1, "expected a positive number, found -1"),
+        WrongField("olmo3", "layer_types", ["full_attention"], "1 entries for 5 layers"),
+        WrongField("qwen2-sliding", "sliding_window", 0, "found 0"),
+        WrongField("mistral", "sliding_window", "wide", "found \"wide\""),
         WrongField(
             "llama-gqa", "rope_parameters", ["rope_theta": 1e4, "rope_type": "linear"],
             field: "rope_parameters.factor", "expected a positive number"),

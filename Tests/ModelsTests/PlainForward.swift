@@ -13,10 +13,18 @@ struct PlainForward {
         let rows = tokens.count
         let width = c.hiddenSize
         let hidden = FloatBuffer(count: rows * width)
-        model.embed(tokens[...], into: hidden.pointer)
+        model.embed(tokens[...], from: 0, into: hidden.pointer)
         for layer in model.layers {
-            add(layer.postAttentionNorm, attention(layer, hidden, rows), to: hidden, rows)
-            add(layer.postMLPNorm, mlp(layer, hidden, rows), to: hidden, rows)
+            let attended = attention(layer, hidden, rows)
+            if c.parallelResidual {
+                // Both of the layer's input, then both added.
+                let transformed = mlp(layer, hidden, rows)
+                add(layer.postAttentionNorm, attended, to: hidden, rows)
+                add(layer.postMLPNorm, transformed, to: hidden, rows)
+            } else {
+                add(layer.postAttentionNorm, attended, to: hidden, rows)
+                add(layer.postMLPNorm, mlp(layer, hidden, rows), to: hidden, rows)
+            }
         }
         var logits = [Float](repeating: 0, count: rows * c.vocabularySize)
         model.logits(of: hidden.pointer, rows: rows, into: &logits)
@@ -48,8 +56,17 @@ struct PlainForward {
     {
         let c = model.configuration
         let input = normed(layer.attentionNorm, hidden, rows, c.hiddenSize)
-        func heads(_ projection: Projection, _ norm: Norm?, _ count: Int) -> FloatBuffer {
+        func clipped(_ projection: Projection) -> FloatBuffer {
             let values = project(projection, input, rows)
+            if let clip = c.queryKeyValueClip {
+                for index in 0..<values.count {
+                    values[index] = min(max(values[index], -clip), clip)
+                }
+            }
+            return values
+        }
+        func heads(_ projection: Projection, _ norm: Norm?, _ count: Int) -> FloatBuffer {
+            let values = clipped(projection)
             let perHead = c.queryKeyNorm == .perHead
             return normed(
                 norm, values, perHead ? rows * count : rows,
@@ -57,9 +74,10 @@ struct PlainForward {
         }
         let query = heads(layer.query, layer.queryNorm, c.headCount)
         let key = heads(layer.key, layer.keyNorm, c.keyValueHeadCount)
-        let value = project(layer.value, input, rows)
-        let table = RotaryTable(layer.attention.rotary, positions: rows)
+        let value = clipped(layer.value)
+        let table = layer.attention.rotary.map { RotaryTable($0, positions: rows) }
         func rotate(_ values: FloatBuffer, _ count: Int) {
+            guard let table else { return }
             for row in 0..<rows {
                 for head in 0..<count {
                     etd_rotate(
@@ -94,16 +112,20 @@ struct PlainForward {
     private func mlp(_ layer: DecoderLayer, _ hidden: FloatBuffer, _ rows: Int) -> FloatBuffer {
         let c = model.configuration
         let input = normed(layer.mlpNorm, hidden, rows, c.hiddenSize)
-        let gate = project(layer.gate, input, rows)
         let up = project(layer.up, input, rows)
+        let gate = layer.gate.map { project($0, input, rows) }
         for row in 0..<rows {
-            let g = gate.pointer + row * c.intermediateSize
-            let u = up.pointer + row * c.intermediateSize
-            switch c.activation {
-            case .silu: etd_silu_gate(g, u, g, c.intermediateSize)
-            case .geluTanh: etd_gelu_tanh_gate(g, u, g, c.intermediateSize)
+            let offset = row * c.intermediateSize
+            let u = up.pointer + offset
+            switch (c.activation, gate.map { $0.pointer + offset }) {
+            case (.silu, let g?): etd_silu_gate(g, u, u, c.intermediateSize)
+            case (.silu, nil): etd_silu(u, u, c.intermediateSize)
+            case (.geluTanh, let g?): etd_gelu_tanh_gate(g, u, u, c.intermediateSize)
+            case (.geluTanh, nil): etd_gelu_tanh(u, u, c.intermediateSize)
+            case (.gelu, let g?): etd_gelu_gate(g, u, u, c.intermediateSize)
+            case (.gelu, nil): etd_gelu(u, u, c.intermediateSize)
             }
         }
-        return project(layer.down, gate, rows)
+        return project(layer.down, up, rows)
     }
 }

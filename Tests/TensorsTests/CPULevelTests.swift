@@ -44,10 +44,17 @@ import Testing
             }
             keep { etd_rms_norm($0, $1, 1, 1e-6, $0, count) }
             keep { x, _ in etd_rms_norm(x, nil, 0, 1e-5, x, count) }
+            keep { etd_layer_norm($0, $1, $1, 1e-5, $0, count) }
+            keep { x, _ in etd_layer_norm(x, nil, nil, 1e-5, x, count) }
+            keep { x, _ in etd_clamp(x, 2.5, count) }
             keep { etd_add($0, $1, count) }
             keep { x, _ in etd_scale(x, 0.7, count) }
             keep { etd_silu_gate($0, $1, $0, count) }
             keep { etd_gelu_tanh_gate($0, $1, $0, count) }
+            keep { etd_gelu_gate($0, $1, $0, count) }
+            keep { x, _ in etd_silu(x, x, count) }
+            keep { x, _ in etd_gelu_tanh(x, x, count) }
+            keep { x, _ in etd_gelu(x, x, count) }
             keep { etd_rotate($0, $1, $1 + half, half) }
             keep { x, _ in etd_exp(wide, x, count) }
             keep { x, _ in bytes.append(UInt32(etd_all_finite(x, count))) }
@@ -133,10 +140,11 @@ import Testing
         let up = [Float](repeating: 1.5, count: inputs.count)
         let results = atEachLevel { () -> [UInt32] in
             var out = [[Float]](
-                repeating: [Float](repeating: 0, count: inputs.count), count: 3)
+                repeating: [Float](repeating: 0, count: inputs.count), count: 4)
             etd_exp(inputs, &out[0], inputs.count)
             etd_silu_gate(inputs, up, &out[1], inputs.count)
             etd_gelu_tanh_gate(inputs, up, &out[2], inputs.count)
+            etd_gelu_gate(inputs, up, &out[3], inputs.count)
             return out.joined().map { $0.isNaN ? 0x7FC0_0000 : $0.bitPattern }
         }
         for level in results { #expect(level == results[0]) }

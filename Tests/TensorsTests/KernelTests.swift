@@ -96,6 +96,53 @@ func values(_ pointer: UnsafePointer<Float>, _ count: Int) -> [Float] {
     }
 
     @Test(arguments: oddSizes)
+    func layerNorm(_ d: Int) {
+        var random = SeededRandom(UInt64(d) + 20)
+        // A mean far from zero: the squares must be taken about it.
+        let x = random.normals(d, deviation: 3).map { $0 + 40 }
+        let weight = random.normals(d)
+        let bias = random.normals(d)
+        for (weights, biases, epsilon) in [
+            (weight, bias, Float(1e-5)), (weight, nil, 1e-6), (nil, bias, 0.25), (nil, nil, 1e-5),
+        ] {
+            let mean = x.reduce(0) { $0 + Double($1) } / Double(d)
+            let variance = x.reduce(0) { $0 + pow(Double($1) - mean, 2) } / Double(d)
+            let factor = 1 / (variance + Double(epsilon)).squareRoot()
+            for start in 0..<4 {
+                let (apart, inPlace) = withOffset(x, start) { x in
+                    withOffset([Float](repeating: 0, count: d), start) { out in
+                        etd_layer_norm(x, weights, biases, epsilon, out, d)
+                        etd_layer_norm(x, weights, biases, epsilon, x, d)
+                        return (values(out, d), values(x, d))
+                    }
+                }
+                #expect(bits(apart) == bits(inPlace))
+                for index in 0..<d {
+                    let scale = weights.map { Double($0[index]) } ?? 1
+                    let shift = biases.map { Double($0[index]) } ?? 0
+                    let expected = (Double(x[index]) - mean) * factor * scale + shift
+                    // The mean is rounded to f32: 40 · 2⁻²³ of a deviation.
+                    let allowed = 1e-5 * factor * scale.magnitude + 1e-6 * expected.magnitude
+                    #expect((Double(apart[index]) - expected).magnitude <= allowed)
+                }
+            }
+        }
+    }
+
+    @Test func clampKeepsWithinTheLimit() {
+        let inputs: [Float] = [0, -0.0, 1.5, -1.5, 1.4999999, 2, -2, .infinity, -.infinity, 1e-30]
+        let clamped = withOffset(inputs, 1) { x in
+            etd_clamp(x, 1.5, inputs.count)
+            return values(x, inputs.count)
+        }
+        let expected: [Float] = [0, -0.0, 1.5, -1.5, 1.4999999, 1.5, -1.5, 1.5, -1.5, 1e-30]
+        #expect(bits(clamped) == bits(expected))
+        var undefined: [Float] = [.nan]
+        etd_clamp(&undefined, 1, 1)
+        #expect(undefined[0].isNaN)
+    }
+
+    @Test(arguments: oddSizes)
     func addAndScale(_ count: Int) {
         var random = SeededRandom(UInt64(count) + 50)
         let x = random.floats(count, range: 10)
@@ -218,6 +265,54 @@ func values(_ pointer: UnsafePointer<Float>, _ count: Int) -> [Float] {
             // y is rounded to f32 before the exponential, which turns its error into a relative one.
             error: { 4e-7 * (1 + (2 * y($0)).magnitude) })
         #expect((0.5 * 1.7 * (1 + tanh(y(1.7))) - 1.7 / (1 + exp(-2 * y(1.7)))).magnitude < 1e-15)
+    }
+
+    /// x·Φ(x) by the C library's erfc in f64; t² is rounded to f32 before the exponential.
+    private func exactGELU(_ x: Double) -> Double { 0.5 * x * erfc(-x / 2.0.squareRoot()) }
+    private func errorOfGELU(_ x: Double) -> Double { 5e-7 * (1 + min(x * x, 1e3)) }
+
+    @Test func geluGate() {
+        checkGate({ etd_gelu_gate($0, $1, $2, $3) }, exactGELU, error: errorOfGELU)
+    }
+
+    @Test func geluIsCloseOnBothSidesOfItsPieces() {
+        let inputs = stride(from: Float(-9), through: 9, by: 0.0007).map { $0 }
+        var out = [Float](repeating: 0, count: inputs.count)
+        etd_gelu(inputs, &out, inputs.count)
+        for (x, value) in zip(inputs.map(Double.init), out) {
+            let expected = exactGELU(x)
+            #expect((Double(value) - expected).magnitude <= errorOfGELU(x) * expected.magnitude)
+        }
+    }
+
+    @Test(arguments: oddSizes)
+    func activationsAreGatesOfOnes(_ count: Int) {
+        var random = SeededRandom(UInt64(count) + 60)
+        let x = random.floats(count, range: 6)
+        let ones = [Float](repeating: 1, count: count)
+        func both(
+            _ plain: (UnsafePointer<Float>, UnsafeMutablePointer<Float>, Int) -> Void,
+            _ gate: (
+                UnsafePointer<Float>, UnsafePointer<Float>, UnsafeMutablePointer<Float>, Int
+            ) -> Void
+        ) -> (apart: [UInt32], inPlace: [UInt32], gated: [UInt32]) {
+            withOffset(x, 1) { x in
+                var apart = [Float](repeating: 0, count: count)
+                var gated = apart
+                plain(x, &apart, count)
+                gate(x, ones, &gated, count)
+                plain(x, x, count)
+                return (bits(apart), bits(values(x, count)), bits(gated))
+            }
+        }
+        for result in [
+            both({ etd_silu($0, $1, $2) }, { etd_silu_gate($0, $1, $2, $3) }),
+            both({ etd_gelu_tanh($0, $1, $2) }, { etd_gelu_tanh_gate($0, $1, $2, $3) }),
+            both({ etd_gelu($0, $1, $2) }, { etd_gelu_gate($0, $1, $2, $3) }),
+        ] {
+            #expect(result.apart == result.inPlace)
+            #expect(result.apart == result.gated)
+        }
     }
 
     @Test(arguments: [1, 3, 8, 16, 17, 64, 127])

@@ -28,7 +28,7 @@ import torch
 import transformers
 from safetensors.torch import load_file, save_file
 
-from gguf_layout import read_weights
+from gguf_layout import architecture_of, read_weights
 from tiny_checkpoints import CHECKPOINTS, VOCABULARY
 from tiny_gguf import write_gguf
 
@@ -43,24 +43,39 @@ def make_model(spec):
     config._attn_implementation = "eager"
     model = transformers.AutoModelForCausalLM.from_config(config).eval()
     generator = torch.Generator().manual_seed(sum(map(ord, spec.name)))
-    gemma = spec.family == "gemma3_text"
     for name, parameter in model.named_parameters():
         noise = torch.randn(parameter.shape, generator=generator)
         if name.endswith(("q_norm.weight", "k_norm.weight")):
-            values = (0.4 if gemma else 1.4) + 0.3 * noise
-        elif name.endswith("norm.weight"):
-            values = (0.0 if gemma else 1.0) + 0.3 * noise
+            values = (0.4 if spec.gemma else 1.4) + 0.3 * noise
+        elif name.endswith(("norm.weight", "ln_1.weight", "ln_2.weight", "ln_f.weight")):
+            values = (0.0 if spec.gemma else 1.0) + 0.3 * noise
         elif name.endswith(".bias"):
             values = 0.4 * noise
-        elif "embed_tokens" in name:
-            values = 0.4 * noise
-        elif "lm_head" in name:
+        elif "embed" in name or "lm_head" in name or "wte" in name or "wpe" in name:
             values = 0.4 * noise
         else:
-            gain = 1.45 if ".q_proj" in name or ".k_proj" in name else 1.0
-            values = gain * noise / parameter.shape[1] ** 0.5
+            fused = ("query_key_value", "c_attn", "qkv_proj")
+            sharp = (".q_proj", ".k_proj") + fused
+            gain = 1.45 if any(part in name for part in sharp) else 1.0
+            fan_in = parameter.shape[0 if spec.family == "gpt2" else 1]
+            values = gain * noise / fan_in**0.5
         parameter.data.copy_(values)
     return model
+
+
+def parts(model):
+    """The embedding, layers and final norm, and in a layer what is added to the residual stream."""
+    kind = model.config.model_type
+    body = model.base_model
+    if kind == "gpt2":
+        return body.wte, body.h, body.ln_f, "attn", "mlp"
+    if kind == "gpt_neox":
+        return body.embed_in, body.layers, body.final_layer_norm, "attention", "mlp"
+    if hasattr(body.layers[0], "post_feedforward_layernorm"):
+        added = ("post_attention_layernorm", "post_feedforward_layernorm")
+    else:
+        added = ("self_attn", "mlp")
+    return body.embed_tokens, body.layers, body.norm, *added
 
 
 def load(folder):
@@ -72,8 +87,7 @@ def load(folder):
 
 def capture(model, ids):
     """Raw states [L+1, T, d], attention and MLP contributions [L, T, d], logits [T, V]."""
-    layers = model.model.layers
-    post_norm = hasattr(layers[0], "post_feedforward_layernorm")
+    _, layers, _, attention_name, mlp_name = parts(model)
     states, attention, mlp, hooks = [], [], [], []
 
     def keep(store):
@@ -86,14 +100,8 @@ def capture(model, ids):
     )
     for layer in layers:
         hooks.append(layer.register_forward_hook(keep(states)))
-        hooks.append(
-            (layer.post_attention_layernorm if post_norm else layer.self_attn)
-            .register_forward_hook(keep(attention))
-        )
-        hooks.append(
-            (layer.post_feedforward_layernorm if post_norm else layer.mlp)
-            .register_forward_hook(keep(mlp))
-        )
+        hooks.append(getattr(layer, attention_name).register_forward_hook(keep(attention)))
+        hooks.append(getattr(layer, mlp_name).register_forward_hook(keep(mlp)))
     with torch.no_grad():
         logits = model(ids[None], use_cache=False).logits[0]
     for hook in hooks:
@@ -106,29 +114,33 @@ def capture(model, ids):
 
 def run_plan(model, ids, plan):
     """Logits [T, V] of the layer list `plan` in the order given; masks and loop written out here."""
-    body = model.model
+    body = model.base_model
     config = model.config
+    embedding, layers, norm, *_ = parts(model)
     positions = torch.arange(len(ids))
     distance = positions[:, None] - positions[None, :]
-    types = getattr(config, "layer_types", None) or ["full_attention"] * len(body.layers)
+    window = getattr(config, "sliding_window", None)
+    types = getattr(config, "layer_types", None) or (
+        ["sliding_attention" if window else "full_attention"] * len(layers)
+    )
     with torch.no_grad():
-        hidden = body.embed_tokens(ids[None])
+        hidden = embedding(ids[None])
+        if config.model_type == "gpt2":
+            hidden = hidden + body.wpe(positions[None])
         for index in plan:
             kind = types[index]
             visible = distance >= 0
             if kind == "sliding_attention":
-                visible = visible & (distance < config.sliding_window)
+                visible = visible & (distance < window)
             mask = torch.where(visible, 0.0, torch.finfo(torch.float32).min)[None, None]
-            if config.model_type == "gemma3_text":
-                rotary = body.rotary_emb(hidden, positions[None], kind)
-            else:
-                rotary = body.rotary_emb(hidden, positions[None])
-            out = body.layers[index](
-                hidden, attention_mask=mask, position_embeddings=rotary,
-                position_ids=positions[None], past_key_values=None,
-            )
+            given = {"attention_mask": mask, "position_ids": positions[None]}
+            if config.model_type in ("gemma3_text", "olmo3"):
+                given["position_embeddings"] = body.rotary_emb(hidden, positions[None], kind)
+            elif config.model_type != "gpt2":
+                given["position_embeddings"] = body.rotary_emb(hidden, positions[None])
+            out = layers[index](hidden, **given)
             hidden = out[0] if isinstance(out, tuple) else out
-        return model.lm_head(body.norm(hidden))[0]
+        return model.lm_head(norm(hidden))[0]
 
 
 def logits_with(spec, model, change):
@@ -158,9 +170,9 @@ def check_that_features_show(spec, model, logits):
     visible = (last > 0).sum(-1).clamp(min=2)
     share = (torch.special.entr(last).sum(-1) / visible.log()).mean()
     assert share < 0.85, f"{spec.name}: attention is near uniform ({share:.2f} of the maximum)"
-    for name, change in spec.features().items():
+    for name, (change, least) in spec.features().items():
         difference = (logits_with(spec, model, change) - logits).abs().max()
-        assert difference > 0.05, f"{spec.name}: {name} does not show ({difference:.4f})"
+        assert difference > least, f"{spec.name}: {name} does not show ({difference:.4f})"
     wide = copy.deepcopy(model).double()
     noise = max(
         (run_plan(wide, token_ids(spec)[1], plan) - run_plan(model, token_ids(spec)[1], plan))
@@ -187,8 +199,8 @@ def check_gguf(spec, path, model):
     """What the file holds must be the checkpoint's weights again."""
     wanted = {k: v for k, v in model.state_dict().items() if k != "lm_head.weight" or not spec.tied}
     read = read_weights(
-        path, "gemma3" if spec.gemma else spec.family, wanted, spec.layers, spec.heads,
-        spec.kv_heads, extra={"rope_freqs.weight"},
+        path, architecture_of(spec.family), wanted, spec.layers, spec.heads, spec.kv_heads,
+        extra={"rope_freqs.weight", "rope_factors_long.weight", "rope_factors_short.weight"},
     )
     for name, tensor in wanted.items():
         # 1 + w rounds Gemma's norm weights.
@@ -262,16 +274,35 @@ def rewrite_tensors(spec, folder):
         return
     tensors = load_file(file)
     if spec.prefix is not None:
+        base = spec.base_prefix
         tensors = {
-            (spec.prefix + k.removeprefix("model.") if k.startswith("model.") else k): v
+            (spec.prefix + k.removeprefix(base) if k.startswith(base) else k): v
             for k, v in tensors.items()
         }
     if spec.extras:
-        tensors["lm_head.weight"] = tensors["model.embed_tokens.weight"].clone()
-        for layer in range(spec.layers):
-            name = f"model.layers.{layer}.self_attn.rotary_emb.inv_freq"
-            tensors[name] = torch.ones(spec.hidden // spec.heads // 2)
+        tensors |= buffers(spec, tensors)
     save_file(tensors, file, metadata={"format": "pt"})
+
+
+def buffers(spec, tensors):
+    """What older checkpoints of the family hold beside their parameters."""
+    prefix = spec.base_prefix if spec.prefix is None else spec.prefix
+    mask = torch.ones(1, 1, 4, 4).tril()
+    found = {}
+    for layer in range(spec.layers):
+        if spec.family == "gpt2":
+            found[f"{prefix}h.{layer}.attn.bias"] = mask.clone()
+            found[f"{prefix}h.{layer}.attn.masked_bias"] = torch.tensor(-1e4)
+            continue
+        attention = "attention" if spec.family == "gpt_neox" else "self_attn"
+        name = f"{prefix}layers.{layer}.{attention}"
+        found[f"{name}.rotary_emb.inv_freq"] = torch.ones(spec.size // 2)
+        if spec.family == "gpt_neox":
+            found[f"{name}.bias"] = mask.bool()
+            found[f"{name}.masked_bias"] = torch.tensor(-1e9)
+    if spec.family == "llama":
+        found["lm_head.weight"] = tensors[f"{prefix}embed_tokens.weight"].clone()
+    return found
 
 
 def main():

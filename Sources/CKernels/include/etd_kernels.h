@@ -30,14 +30,29 @@ int etd_cpu_set_level(int level);
 void etd_rms_norm(const float *x, const float *weight, float offset, float epsilon, float *out,
                   size_t d);
 
+// LayerNorm: out[i] = (x[i] - mean) / sqrt(variance + epsilon) · weight[i] + bias[i], with the variance
+// over d (not d - 1). weight NULL counts as ones, bias NULL as zeros.
+void etd_layer_norm(const float *x, const float *weight, const float *bias, float epsilon,
+                    float *out, size_t d);
+
+// x = min(max(x, -limit), limit), limit > 0. NaN stays NaN.
+void etd_clamp(float *x, float limit, size_t count);
+
 // x += y
 void etd_add(float *x, const float *y, size_t count);
 // x *= factor
 void etd_scale(float *x, float factor, size_t count);
 
-// out = silu(gate) · up and out = gelu_tanh(gate) · up.
+// out = activation(x). gelu is x·Φ(x) with the normal distribution Φ ("exact", by erf), gelu_tanh the
+// usual approximation of it by tanh.
+void etd_silu(const float *x, float *out, size_t count);
+void etd_gelu_tanh(const float *x, float *out, size_t count);
+void etd_gelu(const float *x, float *out, size_t count);
+
+// out = activation(gate) · up.
 void etd_silu_gate(const float *gate, const float *up, float *out, size_t count);
 void etd_gelu_tanh_gate(const float *gate, const float *up, float *out, size_t count);
+void etd_gelu_gate(const float *gate, const float *up, float *out, size_t count);
 
 // Rotary embedding of one head in the half-split convention: the pair (x[i], x[i + half]) turns by the
 // angle whose cosine and sine are cosine[i], sine[i], i < half.

@@ -5,7 +5,6 @@ extension ModelFamily {
     static let gemma3 = ModelFamily(
         modelTypes: ["gemma3_text", "gemma3"],
         classes: ["Gemma3ForCausalLM", "Gemma3ForConditionalGeneration"],
-        ggufArchitecture: "gemma3",
         configure: { reader throws(ModelError) in
             try reader.refuse("attn_logit_softcapping")
             try reader.refuse("final_logit_softcapping")
@@ -15,16 +14,17 @@ extension ModelFamily {
             let layers = try reader.count("num_hidden_layers", default: 26)
             let headDimension = try reader.count("head_dim", default: 256)
             let full = try reader.rotary(
-                layerType: "full_attention", defaultBase: 1_000_000, dimension: headDimension)
+                layerType: "full_attention", defaultBase: 1_000_000, headDimension: headDimension)
             let local = try reader.rotary(
                 layerType: "sliding_attention", baseField: "rope_local_base_freq",
-                defaultBase: 10_000, dimension: headDimension, scales: false)
+                defaultBase: 10_000, headDimension: headDimension, scales: false)
             let pattern =
                 reader.json["layer_types"] == nil
                 ? try reader.json["sliding_window_pattern"] == nil
                     ? reader.count("_sliding_window_pattern", default: 6)
                     : reader.count("sliding_window_pattern") : 6
             let sliding = try reader.slidingLayers(layers: layers) { ($0 + 1) % pattern != 0 }
+            let bias = try reader.flag("attention_bias", default: false)
             let usesWindow = try reader.flag("use_sliding_window", default: true)
             let window = usesWindow ? try reader.count("sliding_window", default: 4096) : nil
             return ModelConfiguration(
@@ -43,48 +43,50 @@ extension ModelFamily {
                 attentionScale: 1
                     / Float(try reader.number("query_pre_attn_scalar", default: 256)).squareRoot(),
                 tiedEmbeddings: try reader.flag("tie_word_embeddings", default: true),
-                attentionBias: try reader.flag("attention_bias", default: false),
+                attentionBias: bias, attentionOutputBias: bias,
                 attention: sliding.map {
                     .init(window: $0 ? window : nil, rotary: $0 ? local : full)
                 })
         },
-        configureGGUF: { reader throws(ModelError) in
-            let hidden = try reader.count("embedding_length")
-            let heads = try reader.count("attention.head_count")
-            let layers = try reader.count("block_count")
-            let headDimension = try reader.count("attention.key_length", default: 256)
-            let full = try reader.rotary(defaultBase: 1_000_000, dimension: headDimension)
-            let local = RotaryParameters(
-                base: try reader.number("rope.freq_base_swa", default: 10_000),
-                dimension: full.dimension)
-            let pattern = try reader.count("attention.sliding_window_pattern", default: 6)
-            if reader.metadata["gemma3.attention.sliding_window_pattern"] == nil {
-                reader.assume("the file gives no layer pattern: every 6th layer attends fully")
-            }
-            let window = try reader.count("attention.sliding_window")
-            // llama.cpp's rule: the 62-layer model scales by hidden size per head, the others by
-            // head dimension.
-            let queryScale = layers == 62 ? Float(hidden / heads) : Float(headDimension)
-            return ModelConfiguration(
-                architecture: "gemma3_text", layerCount: layers, hiddenSize: hidden,
-                intermediateSize: try reader.count("feed_forward_length"), headCount: heads,
-                keyValueHeadCount: try reader.count("attention.head_count_kv", default: heads),
-                headDimension: headDimension, vocabularySize: try reader.vocabularySize(),
-                contextLength: try reader.count("context_length"),
-                normEpsilon: Float(try reader.number("attention.layer_norm_rms_epsilon")),
-                normPlacement: .sandwich, queryKeyNorm: .perHead, activation: .geluTanh,
-                embeddingScale: Float(hidden).squareRoot(),
-                attentionScale: 1 / queryScale.squareRoot(),
-                tiedEmbeddings: reader.checkpoint.tensors["output.weight"] == nil,
-                attention: (0..<layers).map {
-                    ($0 + 1) % pattern != 0
-                        ? .init(window: window, rotary: local) : .init(rotary: full)
-                })
-        },
-        names: projectionNames.merging([
+        names: llamaProjections.merging([
             .attentionNorm: "input_layernorm", .queryNorm: "self_attn.q_norm",
             .keyNorm: "self_attn.k_norm", .postAttentionNorm: "post_attention_layernorm",
             .mlpNorm: "pre_feedforward_layernorm", .postMLPNorm: "post_feedforward_layernorm",
         ]) { $1 },
-        otherParts: ["vision_tower.", "multi_modal_projector."])
+        otherParts: ["vision_tower.", "multi_modal_projector."],
+        gguf: .init(
+            architecture: "gemma3",
+            configure: { reader throws(ModelError) in
+                let hidden = try reader.count("embedding_length")
+                let heads = try reader.count("attention.head_count")
+                let layers = try reader.count("block_count")
+                let headDimension = try reader.count("attention.key_length", default: 256)
+                let full = try reader.rotary(defaultBase: 1_000_000, dimension: headDimension)
+                let local = RotaryParameters(
+                    base: try reader.number("rope.freq_base_swa", default: 10_000),
+                    dimension: full.dimension)
+                let pattern = try reader.count("attention.sliding_window_pattern", default: 6)
+                if reader.metadata["gemma3.attention.sliding_window_pattern"] == nil {
+                    reader.assume("the file gives no layer pattern: every 6th layer attends fully")
+                }
+                let window = try reader.count("attention.sliding_window")
+                // llama.cpp's rule: the 62-layer model scales by hidden size per head, the others by
+                // head dimension.
+                let queryScale = layers == 62 ? Float(hidden / heads) : Float(headDimension)
+                return ModelConfiguration(
+                    architecture: "gemma3_text", layerCount: layers, hiddenSize: hidden,
+                    intermediateSize: try reader.count("feed_forward_length"), headCount: heads,
+                    keyValueHeadCount: try reader.count("attention.head_count_kv", default: heads),
+                    headDimension: headDimension, vocabularySize: try reader.vocabularySize(),
+                    contextLength: try reader.count("context_length"),
+                    normEpsilon: Float(try reader.number("attention.layer_norm_rms_epsilon")),
+                    normPlacement: .sandwich, queryKeyNorm: .perHead, activation: .geluTanh,
+                    embeddingScale: Float(hidden).squareRoot(),
+                    attentionScale: 1 / queryScale.squareRoot(),
+                    tiedEmbeddings: reader.checkpoint.tensors["output.weight"] == nil,
+                    attention: (0..<layers).map {
+                        ($0 + 1) % pattern != 0
+                            ? .init(window: window, rotary: local) : .init(rotary: full)
+                    })
+            }))
 }

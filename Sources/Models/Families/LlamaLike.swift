@@ -2,62 +2,97 @@
 // gated MLP. A family changes what it does differently.
 
 extension ConfigurationReader {
-    /// - Parameter epsilon: the family's default for `rms_norm_eps`.
+    /// A family's defaults for fields that a file may leave out, where they are not Llama's.
+    struct LlamaDefaults {
+        /// The field of the norms' ε; nil where the family has none and `epsilon` holds.
+        var epsilonField: String? = "rms_norm_eps"
+        var epsilon: Double
+        var base = 10_000.0
+        var context = 2048
+        /// Nil: as many as heads.
+        var keyValueHeads: Int?
+        /// Nil: the share of the hidden size.
+        var headDimension: Int?
+    }
+
+    /// - Parameters:
+    ///   - layerType: whose rotary embedding every layer gets; a family with more types replaces it.
+    ///   - partial: see `rotary`.
+    ///   - aliases: see `rotary`.
     func llamaLike(
-        _ architecture: String, epsilon: Double, placement: ModelConfiguration.NormPlacement
+        _ architecture: String, placement: ModelConfiguration.NormPlacement,
+        defaults: LlamaDefaults, layerType: String? = nil, partial: PartialRotary? = nil,
+        aliases: [String: String] = [:]
     ) throws(ModelError) -> ModelConfiguration {
         let hidden = try count("hidden_size")
         let heads = try count("num_attention_heads")
         let layers = try count("num_hidden_layers")
-        let headDimension = try headDimension(hidden: hidden, heads: heads)
-        let rotary = try rotary(defaultBase: 10_000, dimension: headDimension)
+        let headDimension = try headDimension(
+            hidden: hidden, heads: heads, default: defaults.headDimension)
+        let rotary = try rotary(
+            layerType: layerType, defaultBase: defaults.base, headDimension: headDimension,
+            partial: partial, aliases: aliases)
+        let epsilon =
+            if let field = defaults.epsilonField {
+                try number(field, default: defaults.epsilon)
+            } else {
+                defaults.epsilon
+            }
+        let bias = try flag("attention_bias", default: false)
         return ModelConfiguration(
             architecture: architecture, layerCount: layers, hiddenSize: hidden,
             intermediateSize: try count("intermediate_size"), headCount: heads,
-            keyValueHeadCount: json["num_key_value_heads"] == nil
-                ? heads : try count("num_key_value_heads"),
+            keyValueHeadCount: try keyValueHeads(heads: heads, default: defaults.keyValueHeads),
             headDimension: headDimension, vocabularySize: try count("vocab_size"),
-            contextLength: try count("max_position_embeddings", default: 2048),
-            normEpsilon: Float(try number("rms_norm_eps", default: epsilon)),
-            normPlacement: placement,
+            contextLength: try contextLength(default: defaults.context, rotary: rotary),
+            normEpsilon: Float(epsilon), normPlacement: placement,
             activation: try activation(["hidden_act"], default: .silu),
             attentionScale: 1 / Float(headDimension).squareRoot(),
             tiedEmbeddings: try flag("tie_word_embeddings", default: false),
-            attentionBias: try flag("attention_bias", default: false),
+            attentionBias: bias, attentionOutputBias: bias,
             attention: Array(repeating: .init(rotary: rotary), count: layers))
-    }
-
-    private func headDimension(hidden: Int, heads: Int) throws(ModelError) -> Int {
-        if json["head_dim"] != nil { return try count("head_dim") }
-        guard hidden % heads == 0 else {
-            throw error(
-                "num_attention_heads",
-                "\(heads) does not divide hidden_size \(hidden), and there is no head_dim")
-        }
-        return hidden / heads
     }
 }
 
 extension GGUFConfigurationReader {
+    /// - Parameters:
+    ///   - epsilonKey: the key of the norms' ε.
+    ///   - learnedPositions: position embeddings in the place of rotary ones.
     func llamaLike(
-        _ architecture: String, placement: ModelConfiguration.NormPlacement
+        _ architecture: String, placement: ModelConfiguration.NormPlacement,
+        epsilonKey: String = "attention.layer_norm_rms_epsilon", learnedPositions: Bool = false
     ) throws(ModelError) -> ModelConfiguration {
         let hidden = try count("embedding_length")
         let heads = try count("attention.head_count")
         let layers = try count("block_count")
         let headDimension = try count("attention.key_length", default: hidden / heads)
-        let rotary = try rotary(defaultBase: 10_000, dimension: headDimension)
+        let rotary =
+            learnedPositions ? nil : try rotary(defaultBase: 10_000, dimension: headDimension)
         return ModelConfiguration(
             architecture: architecture, layerCount: layers, hiddenSize: hidden,
             intermediateSize: try count("feed_forward_length"), headCount: heads,
             keyValueHeadCount: try count("attention.head_count_kv", default: heads),
             headDimension: headDimension, vocabularySize: try vocabularySize(),
             contextLength: try count("context_length"),
-            normEpsilon: Float(try number("attention.layer_norm_rms_epsilon")),
-            normPlacement: placement, activation: .silu,
+            normEpsilon: Float(try number(epsilonKey)), normPlacement: placement,
+            activation: .silu, learnedPositions: learnedPositions,
             attentionScale: 1 / Float(headDimension).squareRoot(),
-            tiedEmbeddings: checkpoint.tensors["output.weight"] == nil,
-            attentionBias: checkpoint.tensors["blk.0.attn_q.bias"] != nil,
+            tiedEmbeddings: !has("output.weight"), attentionBias: has("blk.0.attn_q.bias"),
+            attentionOutputBias: has("blk.0.attn_output.bias"),
             attention: Array(repeating: .init(rotary: rotary), count: layers))
     }
+}
+
+extension ModelFamily {
+    /// Names of the weights of a layer that the families derived from Llama share.
+    static let llamaProjections: [LayerRole: String] = [
+        .query: "self_attn.q_proj", .key: "self_attn.k_proj", .value: "self_attn.v_proj",
+        .attentionOutput: "self_attn.o_proj", .gate: "mlp.gate_proj", .up: "mlp.up_proj",
+        .down: "mlp.down_proj",
+    ]
+
+    /// With the two norms before attention and MLP.
+    static let llamaNames = llamaProjections.merging([
+        .attentionNorm: "input_layernorm", .mlpNorm: "post_attention_layernorm",
+    ]) { $1 }
 }

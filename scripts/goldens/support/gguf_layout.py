@@ -8,10 +8,25 @@ import gguf
 import torch
 
 ARCHITECTURES = {
-    "llama": gguf.MODEL_ARCH.LLAMA,
-    "olmo2": gguf.MODEL_ARCH.OLMO2,
     "gemma3": gguf.MODEL_ARCH.GEMMA3,
+    "gpt2": gguf.MODEL_ARCH.GPT2,
+    "gptneox": gguf.MODEL_ARCH.GPTNEOX,
+    "llama": gguf.MODEL_ARCH.LLAMA,
+    "olmo": gguf.MODEL_ARCH.OLMO,
+    "olmo2": gguf.MODEL_ARCH.OLMO2,
+    "phi3": gguf.MODEL_ARCH.PHI3,
+    "qwen2": gguf.MODEL_ARCH.QWEN2,
+    "qwen3": gguf.MODEL_ARCH.QWEN3,
 }
+
+# Those whose query and key rows the converter interleaves.
+INTERLEAVED = ("llama", "olmo")
+
+
+def architecture_of(family):
+    """What llama.cpp calls a `model_type`."""
+    names = {"gemma3_text": "gemma3", "gpt_neox": "gptneox", "mistral": "llama", "olmo3": "olmo2"}
+    return names.get(family, family)
 
 
 def interleave_rows(tensor, heads):
@@ -46,12 +61,25 @@ def gguf_name(architecture, layers, name):
     return found
 
 
+def turned(architecture, name):
+    """Whether the converter transposes a tensor: GPT-2's projections are stored [in, out]."""
+    return architecture == "gpt2" and name.endswith(
+        ("c_attn.weight", "c_proj.weight", "c_fc.weight")
+    )
+
+
 def to_gguf(architecture, name, tensor, heads, kv_heads):
     """A Hugging Face tensor as llama.cpp's converter stores it."""
-    if architecture == "llama" and ".q_proj." in name:
+    if architecture in INTERLEAVED and ".q_proj." in name:
         return interleave_rows(tensor, heads)
-    if architecture == "llama" and ".k_proj." in name:
+    if architecture in INTERLEAVED and ".k_proj." in name:
         return interleave_rows(tensor, kv_heads)
+    if architecture == "gptneox" and ".query_key_value." in name:
+        # head by head (q k v) to all queries, all keys, all values
+        by_head = tensor.reshape(heads, 3, -1, *tensor.shape[1:])
+        return by_head.swapaxes(0, 1).reshape(tensor.shape)
+    if turned(architecture, name):
+        return tensor.T
     if architecture == "gemma3" and name.endswith("norm.weight"):
         return tensor + 1
     return tensor
@@ -59,10 +87,15 @@ def to_gguf(architecture, name, tensor, heads, kv_heads):
 
 def from_gguf(architecture, name, tensor, heads, kv_heads):
     """The inverse of to_gguf; name is the Hugging Face name, tensor an f32 tensor."""
-    if architecture == "llama" and ".q_proj." in name:
+    if architecture in INTERLEAVED and ".q_proj." in name:
         return deinterleave_rows(tensor, heads)
-    if architecture == "llama" and ".k_proj." in name:
+    if architecture in INTERLEAVED and ".k_proj." in name:
         return deinterleave_rows(tensor, kv_heads)
+    if architecture == "gptneox" and ".query_key_value." in name:
+        blocks = tensor.reshape(3, heads, -1, *tensor.shape[1:])
+        return blocks.swapaxes(0, 1).reshape(tensor.shape)
+    if turned(architecture, name):
+        return tensor.T
     if architecture == "gemma3" and name.endswith("norm.weight"):
         return tensor - 1
     return tensor

@@ -1,0 +1,78 @@
+import Checkpoints
+
+/// Reads the model's keys of a GGUF file, which stand below the architecture's name.
+public final class GGUFConfigurationReader {
+    let path: String
+    let metadata: GGUFMetadata
+    let architecture: String
+    let checkpoint: Checkpoint
+    private(set) var assumptions: [String] = []
+
+    init(checkpoint: Checkpoint, architecture: String) {
+        path = checkpoint.path
+        metadata = checkpoint.metadata
+        self.architecture = architecture
+        self.checkpoint = checkpoint
+    }
+
+    func error(_ key: String, _ problem: String) -> ModelError {
+        .configuration(path: path, field: key, problem: problem)
+    }
+
+    func assume(_ text: String) { assumptions.append(text) }
+
+    func count(_ key: String, default fallback: Int? = nil) throws(ModelError) -> Int {
+        let full = "\(architecture).\(key)"
+        guard metadata[full] != nil else {
+            guard let fallback else { throw error(full, "is missing") }
+            return fallback
+        }
+        guard let value = metadata.int(full), value > 0, value <= 1 << 31 else {
+            throw error(full, "expected a positive whole number")
+        }
+        if let problem = LayerLimit.problem(value, key, tensors: checkpoint.tensors.count) {
+            throw error(full, problem)
+        }
+        return value
+    }
+
+    func number(_ key: String, default fallback: Double? = nil) throws(ModelError) -> Double {
+        let full = "\(architecture).\(key)"
+        guard metadata[full] != nil else {
+            guard let fallback else { throw error(full, "is missing") }
+            assume("\(full) is not given: \(fallback), the family's default")
+            return fallback
+        }
+        guard let value = metadata.double(full), value > 0, value.isFinite else {
+            throw error(full, "expected a positive number")
+        }
+        return value
+    }
+
+    func flag(_ key: String, default fallback: Bool) throws(ModelError) -> Bool {
+        let full = "\(architecture).\(key)"
+        guard metadata[full] != nil else {
+            assume("\(full) is not given: \(fallback), the family's default")
+            return fallback
+        }
+        guard let value = metadata.bool(full) else { throw error(full, "expected a boolean") }
+        return value
+    }
+
+    /// The sliding window; nil without one, which some converters write as 0.
+    func window() throws(ModelError) -> Int? {
+        let key = "attention.sliding_window"
+        let value = metadata["\(architecture).\(key)"]
+        guard value != nil, metadata.int("\(architecture).\(key)") != 0 else { return nil }
+        return try count(key)
+    }
+
+    func has(_ tensor: String) -> Bool { checkpoint.tensors[tensor] != nil }
+
+    /// The vocabulary's size: rows of the embedding, which the file always holds.
+    func vocabularySize() throws(ModelError) -> Int {
+        guard let embedding = checkpoint.tensors["token_embd.weight"], embedding.shape.count == 2
+        else { throw .missingTensors(path: path, names: ["token_embd.weight"]) }
+        return embedding.shape[0]
+    }
+}
