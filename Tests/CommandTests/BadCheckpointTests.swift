@@ -149,9 +149,9 @@ struct Damage: CustomTestStringConvertible, Sendable {
         Damage("tokenizer.json that is not JSON", naming: "tokenizer.json") { model in
             try model.write("{", to: "model/tokenizer.json")
         },
-        Damage("tokenizer of an unknown kind", naming: "tokenizer.json", "WordPiece") { model in
+        Damage("tokenizer of an unknown kind", naming: "tokenizer.json", "WordLevel") { model in
             try model.write(
-                #"{"added_tokens":[],"model":{"type":"WordPiece","vocab":{"a":0}}}"#,
+                #"{"added_tokens":[],"model":{"type":"WordLevel","vocab":{"a":0}}}"#,
                 to: "model/tokenizer.json")
         },
     ]

@@ -8,12 +8,12 @@ import Tokenizers
 /// limits are minutes where quadratic work would take hours.
 @Suite("Robustness")
 struct RobustnessTests {
-    @Test("A megabyte of one thing", .timeLimit(.minutes(20)), arguments: FamilyTests.names())
+    @Test("A long text of one thing", .timeLimit(.minutes(20)), arguments: FamilyTests.names())
     func longRuns(_ name: String) throws {
         let tokenizer = try FamilyTests.tokenizer(FamilyTests.file(name).root)
         // The last two are what canonical ordering and added tokens trip over.
         for run in ["a", " ", "\n", "\u{301}", "你", "<", "\u{301}\u{323}", "\u{F73}", "<mask> "] {
-            let text = String(repeating: run, count: 1_000_000 / run.utf8.count)
+            let text = String(repeating: run, count: 200_000 / run.utf8.count)
             let ids = tokenizer.encode(text, addSpecialTokens: false)
             #expect(ids.count <= 3 * text.utf8.count + 10)
             _ = tokenizer.decode(ids, skipSpecialTokens: true)

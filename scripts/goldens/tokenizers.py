@@ -18,6 +18,7 @@ sys.path = [p for p in sys.path if not p.rstrip("/").endswith("scripts/goldens")
 import argparse
 import gzip
 import json
+import math
 import random
 from pathlib import Path
 
@@ -611,22 +612,37 @@ def merged_model(**options):
 
 
 def word_model(**options):
-    """Subwords with a mark within words (continuing_subword_prefix) or at their end."""
-    t = Tokenizer(models.BPE(**options))
-    t.normalizer = normalizers.Lowercase()
-    t.pre_tokenizer = pre_tokenizers.Whitespace()
-    marks = {k: v for k, v in options.items() if k in ("end_of_word_suffix", "continuing_subword_prefix")}
-    t.train_from_iterator(prose(3, 200), trainers.BpeTrainer(
-        vocab_size=400, show_progress=False, special_tokens=["<unk>"], **marks))
+    """Subwords with a mark within words (continuing_subword_prefix) or at their end. Made by hand,
+    since the trainer numbers marked letters as it happens: words merge from the left, or the right."""
+    prefix, suffix = options.get("continuing_subword_prefix", ""), options.get("end_of_word_suffix", "")
+    letters = "abcdefghijklmnopqrstuvwxyz.,'0123"
+    vocab = ["<unk>"] + list(letters) + [prefix + c for c in letters] + [c + suffix for c in letters]
+    vocab += [prefix + c + suffix for c in letters]
+    merges = []
+    for number, word in enumerate(WORDS[:110]):
+        parts = [(prefix if i else "") + c for i, c in enumerate(word)]
+        parts[-1] += suffix
+        while len(parts) > 1:
+            i = 0 if number % 3 else len(parts) - 2
+            pair = (parts[i], parts[i + 1])
+            parts[i:i + 2] = [pair[0] + pair[1][len(prefix):]]
+            merges.append(pair)
+            vocab.append(parts[i])
+    t = Tokenizer(models.BPE(
+        vocab={x: i for i, x in enumerate(dict.fromkeys(vocab))}, merges=list(dict.fromkeys(merges)), **options))
     return json.loads(t.to_str())["model"]
 
 
 def unigram_model(with_bytes):
-    t = Tokenizer(models.Unigram())
-    t.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme="always")
-    t.train_from_iterator(prose(3, 300) + PROSE[3:8], trainers.UnigramTrainer(
-        vocab_size=400, show_progress=False, special_tokens=["<unk>", "<s>", "</s>"], unk_token="<unk>"))
-    model = json.loads(t.to_str())["model"]
+    """Made by hand: the trainer's result differs from run to run. The scores have many digits, for
+    ties that rounding decides."""
+    pieces = ["\u2581"] + [f"\u2581{w}" for w in WORDS[:120]] + list("etaoinshrdlucmfwypvbgkjqxz")
+    pieces += [w[i:i + n] for n in (2, 3, 4) for w in WORDS for i in range(len(w) - n + 1)]
+    pieces += list("ETAIS.,'!?0123") + ["\n", "\n\n", "\n\n\n", "''", "...", "\u00e9", "\u4f60", "12", "123"]
+    pieces = [x for x in dict.fromkeys(pieces)][:520]
+    scores = [-1.37 * math.log(i + 2) - 0.9 / len(x) for i, x in enumerate(pieces)]
+    model = {"type": "Unigram", "unk_id": 0, "byte_fallback": False,
+             "vocab": [["<unk>", 0.0], ["<s>", 0.0], ["</s>", 0.0]] + [list(x) for x in zip(pieces, scores)]}
     if with_bytes:
         model["vocab"] += [[f"<0x{b:02X}>", 0.0] for b in range(256)]
         model["byte_fallback"] = True

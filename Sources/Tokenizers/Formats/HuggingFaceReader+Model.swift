@@ -31,7 +31,7 @@ extension HuggingFaceReader {
             guard vocabulary.insert(piece.utf8, id: Int32(id)) else {
                 throw node.invalid("\"vocab\" holds \"\(piece.prefix(80))\" twice")
             }
-            scores.append(score)
+            scores.append(Self.asParsedByRust(score))
         }
         guard let unknown = node.json["unk_id"]?.intValue.flatMap(Int32.init(exactly:)),
             unknown >= 0, Int(unknown) < scores.count
@@ -42,6 +42,21 @@ extension HuggingFaceReader {
         return UnigramModel(
             vocabulary: vocabulary, scores: scores, unknown: unknown,
             hasByteFallback: try node.bool("byte_fallback", default: false))
+    }
+
+    /// The number that `tokenizers` reads where a file says `value`. Its JSON parser divides the digits
+    /// by a power of ten, and is off by one unit in the last place for one number in ten; equal sums
+    /// of scores, as of "a" + "aa" and "aa" + "a", are decided by such units.
+    private static func asParsedByRust(_ value: Double) -> Double {
+        let parts = "\(value.magnitude)".split(separator: "e")
+        let digits = parts[0].split(separator: ".", omittingEmptySubsequences: false)
+        let fraction = digits.count > 1 ? digits[1] : ""
+        let exponent = (parts.count > 1 ? Int(parts[1]) ?? 0 : 0) - fraction.count
+        guard let whole = UInt64(digits[0] + fraction), abs(exponent) <= 308,
+            let power = Double("1e\(abs(exponent))")
+        else { return value }
+        let magnitude = exponent < 0 ? Double(whole) / power : Double(whole) * power
+        return value < 0 ? -magnitude : magnitude
     }
 
     private func checkLength(_ token: String, _ node: Node) throws(TokenizerError) {
