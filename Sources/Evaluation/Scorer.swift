@@ -96,10 +96,12 @@ public final class Scorer {
         let kept = PrefixGroup.commonPrefix(held, group.shared)
         session.rewind(to: kept)
         held = []
-        try session.run(Array(group.shared[kept...]))
-        held = group.shared
+        // What the block has room for runs beside the branches.
+        let inBlock = min(group.shared.count - kept, Session.blockLength - rowCount)
+        let border = group.shared.count - inBlock
+        try session.run(Array(group.shared[kept..<border]))
         var rows: [ScoredRow] = []
-        var firstRow = 0
+        var firstRow = inBlock
         for branch in group.branches {
             let positions = group.shared.count..<group.shared.count + branch.tokens.count
             for index in branch.requests {
@@ -110,9 +112,12 @@ public final class Scorer {
             firstRow += branch.tokens.count
         }
         rows.sort { ($0.row, $0.score) < ($1.row, $1.score) }
-        try session.runBranches(group.branches.map(\.tokens)) { states in
+        try session.run(
+            Array(group.shared[border...]), branches: group.branches.map(\.tokens)
+        ) { states in
             take(rows, states, &scores)
         }
+        held = group.shared
         return scores
     }
 

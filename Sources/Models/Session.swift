@@ -41,7 +41,7 @@ public final class Session {
         }
     }
 
-    /// - Parameter branches: whether `runBranches` will be called; it needs room of its own.
+    /// - Parameter branches: whether `run(_:branches:)` will be called; it needs room of its own.
     /// - Throws: `ModelError.tooLong` if `capacity` exceeds the model's context, `.invalidPlan` if the
     ///   plan names a layer the model lacks.
     public init(
@@ -122,34 +122,40 @@ public final class Session {
         }
     }
 
-    /// Runs several continuations of the positions run so far through all steps together. None sees
-    /// another, and nothing of them is kept: `position` stays. The states of each have the same bytes
-    /// as those of `run`.
+    /// Runs `tokens` at the positions after those already run and, in the same block, several
+    /// continuations of them. No branch sees another, and nothing of them is kept: `position` moves by
+    /// `tokens` alone. The states have the same bytes as those of `run`.
     ///
-    /// The session was made with `branches: true`; together the branches have at most `blockLength`
-    /// tokens.
-    /// - Parameter onStates: the raw final states of all branches, one after the other: [tokens, d], valid
-    ///   only during the call.
+    /// The session was made with `branches: true`; tokens and branches together have at most
+    /// `blockLength` rows.
+    /// - Parameter onStates: the raw final states of the tokens, then of the branches, one after the
+    ///   other: [rows, d], valid only during the call.
     /// - Throws: as `run`.
-    public func runBranches(
-        _ branches: [[Int32]],
+    public func run(
+        _ tokens: [Int32], branches: [[Int32]],
         onStates: (UnsafePointer<Float>) throws(ModelError) -> Void
     ) throws(ModelError) {
+        try checkTokens(tokens)
+        let border = position + tokens.count
+        var rows = tokens.count
         var segments: [BlockSegment] = []
-        var rows = 0
+        if rows > 0 {
+            segments.append(BlockSegment(rows: 0..<rows, position: position, place: position))
+        }
         for branch in branches {
-            guard position + branch.count <= capacity else {
-                throw .tooLong(tokens: position + branch.count, context: capacity)
+            guard border + branch.count <= capacity else {
+                throw .tooLong(tokens: border + branch.count, context: capacity)
             }
             try checkTokens(branch)
             segments.append(
                 BlockSegment(
-                    rows: rows..<rows + branch.count, position: position, place: position + rows))
+                    rows: rows..<rows + branch.count, position: border, place: position + rows))
             rows += branch.count
         }
-        precondition(rows <= Self.blockLength, "branches have at most blockLength tokens together")
+        precondition(rows <= Self.blockLength, "one block has at most blockLength rows")
         precondition(!model.configuration.rotaryDependsOnLength)
-        try runBlock(branches.flatMap(\.self)[...], segments, taps: [])
+        try runBlock((tokens + branches.flatMap(\.self))[...], segments, taps: [])
+        position = border
         try onStates(UnsafePointer(buffers.hidden.pointer))
     }
 
