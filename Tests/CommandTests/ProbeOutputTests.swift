@@ -38,6 +38,9 @@ struct ProbeFiles {
         "entropy", "kl_to_final", "kl_from_final", "top1_agreement", "top5_agreement",
         "cross_entropy",
     ]
+    static let geometry = [
+        "effective_rank", "participation_ratio", "prompt_entropy", "curvature",
+    ]
 
     @Test(arguments: ["llama-gqa", "olmo2-gqa", "gemma3", "llama-sharded"])
     func aRunHasEveryFileAndEveryField(golden: String) throws {
@@ -242,6 +245,7 @@ struct ProbeFiles {
             ("influence", ["block_influence"], []),
             ("contribution", ["contribution", "contribution_cosine"], []),
             ("lens", [], Self.perBoundary),
+            ("geometry", [], Self.geometry),
             ("angular,lens", ["angular_distance_last", "angular_distance"], Self.perBoundary),
         ]
         let whole = try ProbeFiles(model, data, out: "whole")
@@ -264,6 +268,33 @@ struct ProbeFiles {
             #expect(try SchemaValidator("layers").problems(json).isEmpty)
             #expect(try SchemaValidator("split").problems(run.json("split.json")).isEmpty)
         }
+    }
+
+    @Test func theGeometryHasEveryBoundaryAndPair() throws {
+        let run = try ProbeFiles(
+            TinyModel(), ["--sequences", "3", "--sequence-length", "64", "--passes", "geometry"])
+        let json = try run.layers()
+        let boundaries = try #require(json["boundaries"]?.arrayValue)
+        #expect(boundaries.count == 5)
+        let width = try #require(json["model"]?["hidden_size"]?.doubleValue)
+        for boundary in boundaries {
+            let rank = try #require(boundary["effective_rank"]?.doubleValue)
+            let ratio = try #require(boundary["participation_ratio"]?.doubleValue)
+            #expect(1 <= ratio && ratio <= rank && rank <= width)
+            #expect(boundary["effective_rank_se"] == .null)
+            #expect(try #require(boundary["prompt_entropy"]?.doubleValue) <= log(width))
+            #expect(try #require(boundary["prompt_entropy_se"]?.doubleValue) > 0)
+            #expect((0...Double.pi).contains(try #require(boundary["curvature"]?.doubleValue)))
+        }
+        let cka = try #require(json["cka"]?.arrayValue).map { $0.arrayValue ?? [] }
+        #expect(cka.count == 5)
+        for row in 0..<5 {
+            #expect(cka[row].count == 5)
+            #expect(cka[row][row] == 1)
+            for column in 0..<row { #expect(cka[row][column] == cka[column][row]) }
+        }
+        let reader = try String(contentsOfFile: run.folder + "/report.html", encoding: .utf8)
+        #expect(reader.contains("CKA between boundaries"))
     }
 
     @Test func theSplitFileSaysHowTheModelIsCut() throws {

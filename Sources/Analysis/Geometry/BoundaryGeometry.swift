@@ -6,14 +6,14 @@ import Tensors
 
 /// The geometry of the states at every boundary: dimensions of their covariance, prompt entropy and
 /// curvature of documents, and CKA between boundaries. A tap on `resid`.
-final class BoundaryGeometry: Tap {
+package final class BoundaryGeometry: Tap {
     private let boundaries: Int
-    private let moments = MomentsTap(sites: [.resid])
+    package let moments = MomentsTap(sites: [.resid])
     private let shape: DocumentShape
     private let alignment: KernelAlignment
 
     /// - Parameter documents: all that will be run; only their lengths matter.
-    init(boundaries: Int, width: Int, documents: [Document]) {
+    package init(boundaries: Int, width: Int, documents: [Document]) {
         self.boundaries = boundaries
         shape = DocumentShape(
             boundaries: boundaries, width: width,
@@ -23,28 +23,28 @@ final class BoundaryGeometry: Tap {
             tokens: documents.reduce(0) { $0 + $1.tokens.count - $1.addedTokens })
     }
 
-    func wants(_ site: Site) -> Bool { site == .resid }
+    package func wants(_ site: Site) -> Bool { site == .resid }
 
-    func begin(_ document: Document) {
+    package func begin(_ document: Document) {
         moments.begin(document)
         shape.begin(document)
         alignment.begin(document)
     }
 
-    func observe(_ activation: Activation) {
+    package func observe(_ activation: Activation) {
         moments.observe(activation)
         shape.observe(activation)
         alignment.observe(activation)
     }
 
-    func end() {
+    package func end() {
         shape.end()
         alignment.end()
     }
 
     /// By name, for each boundary. Values of the whole run have no standard error.
     /// - Throws: `AnalysisError.momentsOutOfRange`.
-    func metrics() throws(AnalysisError) -> [[String: Estimate]] {
+    package func metrics() throws(AnalysisError) -> [[String: Estimate]] {
         try moments.check()
         var dimensions = [Spectrum.Dimensions?](repeating: nil, count: boundaries)
         let sums = (0..<boundaries).map { moments.moments[.init(site: .resid, index: $0)] }
@@ -62,5 +62,5 @@ final class BoundaryGeometry: Tap {
         }
     }
 
-    func alignments() -> [[Double?]] { alignment.alignments() }
+    package func alignments() -> [[Double?]] { alignment.alignments() }
 }
