@@ -136,7 +136,8 @@ import Testing
         var random = SeededRandom(UInt64(count))
         // Ties, negative values, both ends of the range, values that lie below the last place.
         let special = [
-            0, -0.0, 0x1p-49, -0x1p-49, 0x1.8p-48, 0x1p54, -0x1p54, 5e-324, 0x1p3 + 0x1p-49,
+            0, -0.0, 0x1p-49, -0x1p-49, 0x1.8p-48, 0x1p54, -0x1p54, .leastNonzeroMagnitude,
+            0x1p3 + 0x1p-49,
         ]
         let rows = (0..<30).map { _ in
             (0..<count).map { _ -> Double in
