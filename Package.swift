@@ -111,7 +111,7 @@ let package = Package(
             name: "AnalysisTests",
             dependencies: [
                 "Analysis", "Models", "Corpus", "Records", "Checkpoints", "Files", "Tensors",
-                "TestSupport",
+                "CKernels", "TestSupport",
             ]),
         .testTarget(
             name: "EvaluationTests",

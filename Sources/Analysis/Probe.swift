@@ -5,17 +5,20 @@ import Tensors
 
 /// A pass that `probe` can make; all of them share one run through the model.
 public enum ProbePass: String, Sendable, CaseIterable {
-    case angular, influence, contribution, lens
+    case angular, influence, contribution, lens, geometry
 }
 
 /// The main job: runs documents through a model once and measures every layer and boundary.
 ///
 /// Memory holds the activations of one block of positions, the keys and values of one document and the
-/// last-token distances of each document, whatever the number of tokens.
+/// last-token distances of each document, whatever the number of tokens; for `geometry` also a second
+/// moment of each boundary (8·d² bytes), and the states of one batch and of the start of one document.
 public final class Probe {
     public struct Result: Sendable {
         public var layers: [LayersRecord.Layer]
         public var boundaries: [LayersRecord.Boundary]
+        /// Linear CKA of all pairs of boundaries; nil when `geometry` was not asked for.
+        public var cka: [[Double?]]?
         /// Angular distance at the last token: [documents][layers].
         public var documentDistances: [[Double]]
         public var selfChecks: [RunRecord.SelfCheck]
@@ -46,18 +49,24 @@ public final class Probe {
             ? LensTap(model: model, boundaries: boundaries) { position, readings in
                 if position >= addedTokens { lensMeans.take(readings) }
             } : nil
+        let spaces =
+            passes.contains(.geometry)
+            ? BoundaryGeometry(
+                boundaries: boundaries, width: configuration.hiddenSize, documents: documents) : nil
         var taps: [any Tap] = []
         if needsGeometry { taps.append(geometry) }
         if let lens { taps.append(lens) }
+        if let spaces { taps.append(spaces) }
 
         var selfChecks: [RunRecord.SelfCheck] = []
-        do {
+        func pass() throws(ModelError) {
             let session = try Session(
                 model: model, capacity: documents.map(\.tokens.count).max() ?? 1)
             for (index, document) in documents.enumerated() {
                 addedTokens = document.addedTokens
                 geometry.begin(document)
                 lens?.begin(document.tokens)
+                spaces?.begin(document)
                 session.reset()
                 if index == 0 {
                     selfChecks = try runChecked(document, session, taps: taps, lens, progress)
@@ -67,11 +76,12 @@ public final class Probe {
                     }
                 }
                 if needsGeometry { geometry.end() }
+                spaces?.end()
                 lensMeans.endDocument()
             }
-        } catch {
-            throw .model(error)
         }
+        do { try pass() } catch { throw .model(error) }
+        let spaceMetrics = try spaces?.metrics()
         for check in selfChecks where !(check.value <= check.limit) {
             throw .selfCheckFailed(name: check.name, value: check.value, limit: check.limit)
         }
@@ -80,17 +90,19 @@ public final class Probe {
                 LayersRecord.Layer(
                     index: $0, metrics: geometry.estimates(layer: $0, passes: passes), scores: [:])
             },
-            boundaries: lens == nil
+            boundaries: lens == nil && spaces == nil
                 ? []
                 : (0..<boundaries).map { boundary in
-                    LayersRecord.Boundary(
-                        index: boundary,
-                        metrics: Dictionary(
-                            uniqueKeysWithValues: zip(
-                                Metric.perBoundary.map(\.name),
-                                lensMeans.means[boundary].map(\.estimate))))
+                    var metrics = spaceMetrics?[boundary] ?? [:]
+                    if lens != nil {
+                        for (metric, mean) in zip(Metric.lens, lensMeans.means[boundary]) {
+                            metrics[metric.name] = mean.estimate
+                        }
+                    }
+                    return LayersRecord.Boundary(index: boundary, metrics: metrics)
                 },
-            documentDistances: geometry.lastDistances, selfChecks: selfChecks)
+            cka: spaces?.alignments(), documentDistances: geometry.lastDistances,
+            selfChecks: selfChecks)
     }
 
     /// The first document, with the checks that every run makes.

@@ -140,6 +140,18 @@ etd_pair_products_t etd_pair_products(const float *h, const float *g, size_t d) 
     return table()->pair_products(h, g, d);
 }
 
+etd_turn_products_t etd_turn_products(const float *a, const float *b, const float *c, size_t d) {
+    return table()->turn_products(a, b, c, d);
+}
+
+double etd_sum_squares(const float *x, size_t count) { return table()->sum_squares(x, count); }
+
+void etd_widen(const float *x, double *out, size_t count) { table()->widen(x, out, count); }
+
+int etd_exact_add(const double *x, int64_t *high, int64_t *low, size_t count) {
+    return table()->exact_add(x, high, low, count);
+}
+
 double etd_log_sum_exp(const float *x, size_t count) { return table()->log_sum_exp(x, count); }
 
 size_t etd_argmax(const float *x, size_t count) { return table()->argmax(x, count); }
@@ -181,4 +193,24 @@ void etd_pack_right_turned(const float *w, size_t count, size_t stride, size_t d
 void etd_product(const float *left, size_t rows, const float *right, size_t columns, size_t depth,
                  float *out, size_t stride) {
     table()->product(left, rows, right, columns, depth, out, stride);
+}
+
+int etd_exact_carry(int64_t *high, int64_t *low, size_t count) {
+    int good = 1;
+    for (size_t i = 0; i < count; i++) {
+        // An arithmetic shift: a negative word borrows from the upper one.
+        high[i] += low[i] >> ETD_EXACT_RADIX;
+        low[i] &= (INT64_C(1) << ETD_EXACT_RADIX) - 1;
+        good &= high[i] < ETD_EXACT_HIGH && high[i] > -ETD_EXACT_HIGH;
+    }
+    return good;
+}
+
+int etd_exact_merge(int64_t *high, int64_t *low, const int64_t *other_high,
+                    const int64_t *other_low, size_t count) {
+    for (size_t i = 0; i < count; i++) {
+        high[i] += other_high[i];
+        low[i] += other_low[i];
+    }
+    return etd_exact_carry(high, low, count);
 }

@@ -23,6 +23,10 @@ typedef struct {
     void (*exp_row)(const float *, float *, size_t);
     int (*all_finite)(const float *, size_t);
     etd_pair_products_t (*pair_products)(const float *, const float *, size_t);
+    etd_turn_products_t (*turn_products)(const float *, const float *, const float *, size_t);
+    double (*sum_squares)(const float *, size_t);
+    void (*widen)(const float *, double *, size_t);
+    int (*exact_add)(const double *, int64_t *, int64_t *, size_t);
     double (*log_sum_exp)(const float *, size_t);
     size_t (*argmax)(const float *, size_t);
     void (*lens_panel)(etd_lens_row_t *, const float *, size_t, size_t, int32_t, size_t, int32_t,

@@ -350,6 +350,41 @@ static size_t argmax(const float *x, size_t count) {
     return 0;
 }
 
+// Eight values of a row from place i; zeros beyond its end.
+static inline v8d load8d_part(const float *x, size_t i, size_t d) {
+    if (i + 8 <= d) return load8d(x + i);
+    float rest[8] = {0};
+    memcpy(rest, x + i, (d - i) * sizeof(float));
+    return load8d(rest);
+}
+
+static etd_turn_products_t turn_products(const float *a, const float *b, const float *c, size_t d) {
+    v8d vv = {}, ww = {}, vw = {};
+    for (size_t i = 0; i < d; i += 8) {
+        v8d middle = load8d_part(b, i, d);
+        v8d v = middle - load8d_part(a, i, d), w = load8d_part(c, i, d) - middle;
+        vv += v * v;
+        ww += w * w;
+        vw += v * w;
+    }
+    return (etd_turn_products_t){sum_lanes_f64(vv), sum_lanes_f64(ww), sum_lanes_f64(vw)};
+}
+
+static double sum_squares(const float *x, size_t count) {
+    v8d sums = {};
+    for (size_t i = 0; i < count; i += 8) {
+        v8d v = load8d_part(x, i, count);
+        sums += v * v;
+    }
+    return sum_lanes_f64(sums);
+}
+
+static void widen(const float *x, double *out, size_t count) {
+    for (size_t i = 0; i < count; i++) out[i] = (double)x[i];
+}
+
+#include "exact_body.h"
+
 static double log_sum_exp(const float *x, size_t count) {
     float highest = row_maximum(x, count);
     double total = 0;
@@ -493,6 +528,10 @@ const etd_kernel_table_t ETD_TABLE = {
     .exp_row = exp_row,
     .all_finite = all_finite,
     .pair_products = pair_products,
+    .turn_products = turn_products,
+    .sum_squares = sum_squares,
+    .widen = widen,
+    .exact_add = exact_add,
     .log_sum_exp = log_sum_exp,
     .argmax = argmax,
     .lens_panel = lens_panel,

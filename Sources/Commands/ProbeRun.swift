@@ -84,7 +84,7 @@ public struct ProbeRun {
                 path: data.data ?? Self.defaultTextName, documents: documents.count, tokens: tokens,
                 sequenceLength: sequenceLength(loaded), bos: data.bos.rawValue),
             precision: model.arithmetic.rawValue, layers: result.layers,
-            boundaries: result.boundaries)
+            boundaries: result.boundaries, cka: result.cka)
         let split = try selectSplit(loaded, layers, result)
         let run = try runRecord(
             loaded, result, tokens: tokens,

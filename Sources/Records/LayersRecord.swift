@@ -50,18 +50,21 @@ public struct LayersRecord: Sendable, Equatable {
     public var precision: String
     /// L entries; metrics are empty when no pass over layers was asked for.
     public var layers: [Layer]
-    /// L + 1 entries, or none when the lens was not run.
+    /// L + 1 entries, or none when no pass over boundaries was run.
     public var boundaries: [Boundary]
+    /// Linear CKA of all pairs of boundaries, [L + 1][L + 1]; nil when it was not measured.
+    public var cka: [[Double?]]?
 
     public init(
         model: ModelRecord, data: DataRecord, precision: String, layers: [Layer],
-        boundaries: [Boundary]
+        boundaries: [Boundary], cka: [[Double?]]? = nil
     ) {
         self.model = model
         self.data = data
         self.precision = precision
         self.layers = layers
         self.boundaries = boundaries
+        self.cka = cka
     }
 
     /// One value per layer, nil where a layer has none.
@@ -185,7 +188,31 @@ extension Metric {
         explanation: """
             Mean -log probability, in nats, that the lens gives the token that follows in the document.
             """)
-    public static let perBoundary = [
+    public static let lens = [
         entropy, klToFinal, klFromFinal, top1Agreement, top5Agreement, crossEntropy,
     ]
+
+    public static let effectiveRank = Metric(
+        name: "effective_rank", title: "Effective rank",
+        explanation: """
+            In how many directions the states at this boundary vary over all positions: the exponential             of the entropy of the covariance's normalised eigenvalues. A few directions of huge variance             bring it near 1, whatever the others hold.
+            """)
+    public static let participationRatio = Metric(
+        name: "participation_ratio", title: "Participation ratio",
+        explanation: """
+            The same question with more weight on the largest directions. Never above the effective rank.
+            """)
+    public static let promptEntropy = Metric(
+        name: "prompt_entropy", title: "Prompt entropy",
+        explanation: """
+            How many different things the states of one document say at this boundary, in nats: the             matrix-based entropy of the Gram matrix of its states, centred and scaled to length 1, over             its first 512 positions. High: every token has a direction of its own; low: compressed.
+            """)
+    public static let curvature = Metric(
+        name: "curvature", title: "Curvature",
+        explanation: """
+            Mean angle, in radians, between one step from token to token and the next. 0: a straight             path; 2π/3 (2.09): what states unrelated to one another give.
+            """)
+    public static let geometry = [effectiveRank, participationRatio, promptEntropy, curvature]
+
+    public static let perBoundary = lens + geometry
 }

@@ -47,6 +47,23 @@ struct RecordReader {
         return elements
     }
 
+    /// A square matrix of numbers and nulls; nil where the member is missing.
+    func matrix(_ key: String) throws(FileError) -> [[Double?]]? {
+        guard json[key] != nil else { return nil }
+        let rows = try elements(key) { (row) throws(FileError) in row.json }
+        var matrix: [[Double?]] = []
+        for (index, row) in rows.enumerated() {
+            guard let values = row.arrayValue, values.count == rows.count else {
+                throw .invalid(
+                    path: path,
+                    problem:
+                        "\(place)\(key)[\(index)]: expected \(rows.count) numbers, as many as rows")
+            }
+            matrix.append(values.map(\.doubleValue))
+        }
+        return matrix
+    }
+
     func string(_ key: String) throws(FileError) -> String {
         guard let value = json[key]?.stringValue else { throw wrong(key, "a string") }
         return value

@@ -6,7 +6,7 @@ import COpenBLAS
 /// the number of rows nor the tiling; the strided tiles of attention run on OpenBLAS.
 public enum MatrixProduct {
     /// OpenBLAS must not start threads of its own. Every entry point below goes through this.
-    private static let singleThreadedBLAS: Void = openblas_set_num_threads(1)
+    static let singleThreadedBLAS: Void = openblas_set_num_threads(1)
 
     /// The CPU that OpenBLAS chose its kernels for.
     public static var blasCoreType: String { String(cString: openblas_get_corename()) }

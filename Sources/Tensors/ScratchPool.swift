@@ -28,4 +28,13 @@ public final class ScratchPool: Sendable {
         defer { free.withLock { $0.append(buffer) } }
         return body(buffer.pointer)
     }
+
+    /// Lends at least `count` f64 values, of unknown content, for the duration of `body`.
+    public func withDoubles<Result>(
+        _ count: Int, _ body: (UnsafeMutablePointer<Double>) -> Result
+    ) -> Result {
+        withFloats(2 * count) { floats in
+            floats.withMemoryRebound(to: Double.self, capacity: count, body)
+        }
+    }
 }

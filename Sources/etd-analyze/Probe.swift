@@ -8,8 +8,9 @@ struct Probe: ParsableCommand {
         abstract: "Measure every layer, propose a split, write a report.",
         discussion: """
             One run through the model makes every pass: angular distance between consecutive states \
-            (last token and all tokens), block influence, contribution, and the logit lens at every \
-            boundary. Means have standard errors over documents.
+            (last token and all tokens), block influence, contribution, and at every boundary the logit \
+            lens and the geometry of the states (effective rank, prompt entropy, curvature, CKA \
+            between boundaries). Means have standard errors over documents.
 
             RUN/layers.json and layers.csv hold the numbers, RUN/split.json the proposed split or why \
             there is none, RUN/report.html shows it all in a browser, RUN/run.json says how it was made. \
@@ -35,7 +36,8 @@ struct Probe: ParsableCommand {
     @Option(
         help: ArgumentHelp(
             "Only these passes, separated by commas.",
-            discussion: "angular, influence, contribution, lens. The split needs angular.",
+            discussion:
+                "angular, influence, contribution, lens, geometry. The split needs angular.",
             valueName: "pass,…"),
         transform: parsePasses)
     var passes: Set<ProbePass> = Set(ProbePass.allCases)

@@ -38,6 +38,9 @@ struct ProbeFiles {
         "entropy", "kl_to_final", "kl_from_final", "top1_agreement", "top5_agreement",
         "cross_entropy",
     ]
+    static let geometry = [
+        "effective_rank", "participation_ratio", "prompt_entropy", "curvature",
+    ]
 
     @Test(arguments: ["llama-gqa", "olmo2-gqa", "gemma3", "llama-sharded"])
     func aRunHasEveryFileAndEveryField(golden: String) throws {
@@ -61,7 +64,8 @@ struct ProbeFiles {
         #expect(json["precision"] == "f32")
 
         try expectMetrics(json, "layers", Self.perLayer + ["scores"], count: facts.layers)
-        try expectMetrics(json, "boundaries", Self.perBoundary, count: facts.layers + 1)
+        try expectMetrics(
+            json, "boundaries", Self.perBoundary + Self.geometry, count: facts.layers + 1)
 
         let record = try run.json("run.json")
         #expect(record["tokens"] == 96)
@@ -87,6 +91,11 @@ struct ProbeFiles {
             #expect(Set(members.keys) == Set(["index"] + names))
             #expect(entry["index"]?.intValue == index)
             for name in names where name != "scores" {
+                // Values of the whole run have no standard error.
+                if ["effective_rank_se", "participation_ratio_se"].contains(name) {
+                    #expect(members[name] == .null)
+                    continue
+                }
                 #expect(members[name]?.doubleValue?.isFinite == true, "\(list)[\(index)].\(name)")
             }
         }
@@ -242,6 +251,7 @@ struct ProbeFiles {
             ("influence", ["block_influence"], []),
             ("contribution", ["contribution", "contribution_cosine"], []),
             ("lens", [], Self.perBoundary),
+            ("geometry", [], Self.geometry),
             ("angular,lens", ["angular_distance_last", "angular_distance"], Self.perBoundary),
         ]
         let whole = try ProbeFiles(model, data, out: "whole")
@@ -264,6 +274,33 @@ struct ProbeFiles {
             #expect(try SchemaValidator("layers").problems(json).isEmpty)
             #expect(try SchemaValidator("split").problems(run.json("split.json")).isEmpty)
         }
+    }
+
+    @Test func theGeometryHasEveryBoundaryAndPair() throws {
+        let run = try ProbeFiles(
+            TinyModel(), ["--sequences", "3", "--sequence-length", "64", "--passes", "geometry"])
+        let json = try run.layers()
+        let boundaries = try #require(json["boundaries"]?.arrayValue)
+        #expect(boundaries.count == 5)
+        let width = try #require(json["model"]?["hidden_size"]?.doubleValue)
+        for boundary in boundaries {
+            let rank = try #require(boundary["effective_rank"]?.doubleValue)
+            let ratio = try #require(boundary["participation_ratio"]?.doubleValue)
+            #expect(1 <= ratio && ratio <= rank && rank <= width)
+            #expect(boundary["effective_rank_se"] == .null)
+            #expect(try #require(boundary["prompt_entropy"]?.doubleValue) <= log(width))
+            #expect(try #require(boundary["prompt_entropy_se"]?.doubleValue) > 0)
+            #expect((0...Double.pi).contains(try #require(boundary["curvature"]?.doubleValue)))
+        }
+        let cka = try #require(json["cka"]?.arrayValue).map { $0.arrayValue ?? [] }
+        #expect(cka.count == 5)
+        for row in 0..<5 {
+            #expect(cka[row].count == 5)
+            #expect(cka[row][row] == 1)
+            for column in 0..<row { #expect(cka[row][column] == cka[column][row]) }
+        }
+        let reader = try String(contentsOfFile: run.folder + "/report.html", encoding: .utf8)
+        #expect(reader.contains("CKA between boundaries"))
     }
 
     @Test func theSplitFileSaysHowTheModelIsCut() throws {

@@ -63,7 +63,14 @@ enum Fixtures {
                         "top1_agreement": estimate(pow(depth, 3.1)),
                         "top5_agreement": estimate(pow(depth, 2.4)),
                         "cross_entropy": estimate(3.1 + 8.0 * pow(1 - depth, 0.7)),
+                        "effective_rank": Estimate(mean: 90 - 85 * depth, standardError: nil),
+                        "participation_ratio": Estimate(mean: 40 - 38 * depth, standardError: nil),
+                        "prompt_entropy": estimate(4.2 - 1.5 * sin(3 * depth)),
+                        "curvature": estimate(2.1 - 0.2 * depth),
                     ])
+            },
+            cka: (0...count).map { row in
+                (0...count).map { column in exp(-0.01 * pow(Double(row - column), 2)) }
             })
     }
 

@@ -146,6 +146,39 @@ import Testing
         #expect(reader.values("id").contains("influence-title"))
     }
 
+    @Test func theGeometryIsDrawnAndLeftOutWhereItWasNotMeasured() {
+        var layers = Fixtures.layers()
+        let page = PageReader(
+            HTMLReport.page(layers: layers, split: Fixtures.abstained(), run: nil))
+        #expect(page.problem == nil)
+        for id in ["effective-rank", "prompt-entropy", "curvature", "cka"] {
+            #expect(page.values("id").contains("\(id)-title"), "\(id)")
+        }
+        let pairs = layers.boundaries.count * layers.boundaries.count
+        #expect(page.values("class").count { $0 == "heat" } >= pairs)
+        #expect(page.text.contains("Neighbours differ most at boundaries 0 and 1: 0.990."))
+
+        layers.cka?[3][4] = nil
+        layers.cka?[4][3] = 0.5
+        let gap = PageReader(
+            HTMLReport.page(layers: layers, split: Fixtures.abstained(), run: nil))
+        #expect(gap.problem == nil)
+        #expect(
+            gap.values("class").count { $0 == "heat" } < page.values("class").count { $0 == "heat" }
+        )
+
+        layers.cka = nil
+        for index in layers.boundaries.indices {
+            for metric in Metric.geometry {
+                layers.boundaries[index].metrics[metric.name] = nil
+            }
+        }
+        let without = PageReader(
+            HTMLReport.page(layers: layers, split: Fixtures.abstained(), run: nil))
+        #expect(without.problem == nil)
+        #expect(!without.values("id").contains("geometry"))
+    }
+
     @Test func showsMetricsOfPassesItDoesNotKnow() {
         var layers = Fixtures.layers()
         layers.layers[3].metrics["probe_selectivity"] = Estimate(mean: 0.4242, standardError: nil)

@@ -75,6 +75,17 @@ typedef struct {
 } etd_pair_products_t;
 etd_pair_products_t etd_pair_products(const float *h, const float *g, size_t d);
 
+// f64 products of the two steps v = b - a and w = c - b between three states: v·v, w·w, v·w.
+typedef struct {
+    double vv, ww, vw;
+} etd_turn_products_t;
+etd_turn_products_t etd_turn_products(const float *a, const float *b, const float *c, size_t d);
+
+// Σ x² in f64.
+double etd_sum_squares(const float *x, size_t count);
+// out[i] = x[i] as f64.
+void etd_widen(const float *x, double *out, size_t count);
+
 // log Σ exp(x) over a row, in f64 across blocks.
 double etd_log_sum_exp(const float *x, size_t count);
 
@@ -102,6 +113,29 @@ void etd_lens_row_begin(etd_lens_row_t *row);
 // holds `count` floats. `target` is the id whose logit is kept, or -1.
 void etd_lens_panel(etd_lens_row_t *states, const float *logits, size_t rows, size_t stride,
                     int32_t first_id, size_t count, int32_t target, float *scratch);
+
+// MARK: Sums whose bytes do not depend on their order
+//
+// A sum is a fixed-point number in two words, (high·2^ETD_EXACT_RADIX + low)·2^-ETD_EXACT_FRACTION. A
+// value is rounded once, to the nearest multiple of 2^-ETD_EXACT_FRACTION; every addition after that is
+// one of integers, so it is associative. etd_exact_add leaves carries in `low`: after at most
+// ETD_EXACT_ADDITIONS calls etd_exact_carry has to bring it back to 0 ..< 2^ETD_EXACT_RADIX, the form in
+// which equal sums are equal words.
+#define ETD_EXACT_FRACTION 48
+#define ETD_EXACT_RADIX 52
+#define ETD_EXACT_ADDITIONS 1024
+// The largest |x| that may be added, and the smallest |high| that a sum may not have: sums reach 2^66.
+#define ETD_EXACT_LARGEST 0x1p54
+#define ETD_EXACT_HIGH (INT64_C(1) << 62)
+
+// sum[i] += x[i]. Returns 1, or 0 where a value is NaN or beyond ETD_EXACT_LARGEST; the sums are then
+// worthless.
+int etd_exact_add(const double *x, int64_t *high, int64_t *low, size_t count);
+// sum[i] += other[i], both carried; the result is carried. Returns as etd_exact_carry.
+int etd_exact_merge(int64_t *high, int64_t *low, const int64_t *other_high,
+                    const int64_t *other_low, size_t count);
+// Returns 1, or 0 where a sum has left the range.
+int etd_exact_carry(int64_t *high, int64_t *low, size_t count);
 
 // MARK: Matrix products, one tile at a time on the calling thread
 

@@ -24,6 +24,14 @@ struct Citation {
         address: "https://www.lesswrong.com/posts/AcKRB8wDpdaN6v6ru/interpreting-gpt-the-logit-lens"
     )
     static let tunedLens = arxiv("Belrose et al., tuned lens (2023)", "2303.08112")
+    static let effectiveRank = Citation(
+        text: "Roy and Vetterli, The effective rank, EUSIPCO 2007",
+        address: "https://www.eurasip.org/Proceedings/Eusipco/Eusipco2007/Papers/a5p-h05.pdf")
+    static let participationRatio = Citation(
+        text: "Gao et al., A theory of multineuronal dimensionality (2017)",
+        address: "https://doi.org/10.1101/214262")
+    static let layerByLayer = arxiv("Skean et al., Layer by Layer (2025)", "2502.02013")
+    static let straightening = arxiv("Hosseini and Fedorenko (2023)", "2311.04930")
     static let kneedle = Citation(
         text: "Satopää et al., Finding a “Kneedle” in a Haystack, ICDCSW 2011",
         address: "https://doi.org/10.1109/ICDCSW.2011.20")
@@ -68,6 +76,20 @@ extension Metric {
             MetricNote(
                 formula: "−E ln pₗ(next token), over positions with a next token in the document",
                 source: .tunedLens)
+        case "effective_rank":
+            MetricNote(
+                formula: "exp(−Σ pᵢ ln pᵢ), where pᵢ = λᵢ / Σλ of the covariance of hₗ",
+                source: .effectiveRank)
+        case "participation_ratio":
+            MetricNote(formula: "(Σλᵢ)² / Σλᵢ²", source: .participationRatio)
+        case "prompt_entropy":
+            MetricNote(
+                formula: "−Σ λᵢ ln λᵢ of ZZᵀ/n, rows of Z: (hₗ − mean) / ‖hₗ − mean‖ in a document",
+                source: .layerByLayer)
+        case "curvature":
+            MetricNote(
+                formula: "E arccos( vₜ·vₜ₊₁ / (‖vₜ‖ ‖vₜ₊₁‖) ), where vₜ = hₗ[t+1] − hₗ[t]",
+                source: .straightening)
         default: nil
         }
     }

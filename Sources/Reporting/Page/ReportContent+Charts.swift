@@ -1,14 +1,14 @@
 import Records
 
 extension ReportContent {
-    private func figure(_ title: String, caption: String, _ picture: Markup) -> Markup {
+    func figure(_ title: String, caption: String, _ picture: Markup) -> Markup {
         """
         <figure><figcaption><h3>\(title)</h3><p>\(caption)</p></figcaption>\(picture)</figure>
 
         """
     }
 
-    private func missing(_ metrics: [Metric], where measured: Set<String>) -> Markup? {
+    func missing(_ metrics: [Metric], where measured: Set<String>) -> Markup? {
         let names = metrics.filter { !measured.contains($0.name) }.map(\.title)
         guard !names.isEmpty else { return nil }
         return "<p class=\"note\">Not measured in this run: \(names.joined(separator: ", ")).</p>"
@@ -18,7 +18,7 @@ extension ReportContent {
         Set(Metric.perLayer.filter { layerPoints($0) != nil }.map(\.name))
     }
 
-    private var measuredBoundaryMetrics: Set<String> {
+    var measuredBoundaryMetrics: Set<String> {
         Set(Metric.perBoundary.filter { boundaryPoints($0) != nil }.map(\.name))
     }
 
@@ -129,42 +129,44 @@ extension ReportContent {
                 """)
     }
 
-    var lensSection: ReportSection {
-        func chart(
-            _ id: String, _ title: String, _ metrics: [(Metric, String)], yLabel: String,
-            caption: String, top: Double? = nil
-        ) -> Markup? {
-            let series = metrics.enumerated().compactMap { position, item in
-                boundaryPoints(item.0).map {
-                    LineChart.Series(name: item.1, tone: position + 1, points: $0)
-                }
+    /// One or more series over the boundaries; nil where none was measured.
+    func boundaryChart(
+        _ id: String, _ title: String, _ metrics: [(Metric, String)], yLabel: String,
+        caption: String, top: Double? = nil
+    ) -> Markup? {
+        let series = metrics.enumerated().compactMap { position, item in
+            boundaryPoints(item.0).map {
+                LineChart.Series(name: item.1, tone: position + 1, points: $0)
             }
-            guard !series.isEmpty else { return nil }
-            var chart = LineChart(
-                frame: ChartFrame(
-                    id: id, title: "\(title) by boundary",
-                    summary: series.map { extremes($0.name, $0.points, "boundary") }
-                        .joined(separator: " "),
-                    xLabel: "Boundary (0 = embedding)", yLabel: yLabel, zones: zones(.boundaries)),
-                series: series, xName: "Boundary")
-            chart.top = top
-            let scale = chart.prefersLogarithm ? " Logarithmic axis." : ""
-            return figure(title, caption: caption + scale, chart.svg())
         }
+        guard !series.isEmpty else { return nil }
+        var chart = LineChart(
+            frame: ChartFrame(
+                id: id, title: "\(title) by boundary",
+                summary: series.map { extremes($0.name, $0.points, "boundary") }
+                    .joined(separator: " "),
+                xLabel: "Boundary (0 = embedding)", yLabel: yLabel, zones: zones(.boundaries)),
+            series: series, xName: "Boundary")
+        chart.top = top
+        let scale = chart.prefersLogarithm ? " Logarithmic axis." : ""
+        return figure(title, caption: caption + scale, chart.svg())
+    }
+
+    var lensSection: ReportSection {
         let figures = [
-            chart(
+            boundaryChart(
                 "entropy", "Lens entropy", [(.entropy, "Entropy")], yLabel: "nats",
                 caption: "How undecided the early reading is."),
-            chart(
+            boundaryChart(
                 "cross-entropy", "Lens cross-entropy", [(.crossEntropy, "Cross-entropy")],
                 yLabel: "nats per token",
                 caption: "How well the text's next token could already be predicted."),
-            chart(
+            boundaryChart(
                 "kl", "Divergence from the output",
                 [(.klToFinal, "KL(lens‖output)"), (.klFromFinal, "KL(output‖lens)")],
                 yLabel: "nats",
                 caption: "Distance to what the model finally says, in both directions."),
-            chart(
+            boundaryChart(
                 "agreement", "Agreement with the output",
                 [(.top1Agreement, "Top-1"), (.top5Agreement, "Top-5")], yLabel: "share",
                 caption: "How often the early reading already names the final choice.", top: 1),
@@ -176,7 +178,7 @@ extension ReportContent {
                 through the final norm and the unembedding. Early readings are biased for many models; \
                 trends say more than values.</p>
                 <div class="pair">\(figures)</div>\
-                \(missing(Metric.perBoundary, where: measuredBoundaryMetrics))
+                \(missing(Metric.lens, where: measuredBoundaryMetrics))
                 """)
     }
 

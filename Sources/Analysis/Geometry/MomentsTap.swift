@@ -1,0 +1,74 @@
+import Corpus
+import Models
+
+/// Moments of what passes at chosen sites: one `Moments` per site and step. Positions of added tokens
+/// are left out. A tap.
+///
+/// A block of positions is one of `Session`'s, so borders depend on the document alone.
+public final class MomentsTap: Tap {
+    public struct Place: Hashable, Sendable, Comparable, CustomStringConvertible {
+        public var site: Site
+        /// The executed step; for `resid` the boundary.
+        public var index: Int
+
+        public init(site: Site, index: Int) {
+            self.site = site
+            self.index = index
+        }
+
+        public var description: String {
+            "\(site.rawValue) at \(site == .resid ? "boundary" : "layer") \(index)"
+        }
+
+        public static func < (a: Place, b: Place) -> Bool {
+            (a.site.rawValue, a.index) < (b.site.rawValue, b.index)
+        }
+    }
+
+    private let sites: Set<Site>
+    private let indices: ((Site, Int) -> Bool)
+    private var addedTokens = 0
+    public private(set) var moments: [Place: Moments] = [:]
+    /// Where sums became worthless first.
+    private var failure: Place?
+
+    /// - Parameter indices: which steps (for `resid` boundaries) to look at; all when nil.
+    public init(sites: Set<Site>, indices: ((Site, Int) -> Bool)? = nil) {
+        self.sites = sites
+        self.indices = indices ?? { _, _ in true }
+    }
+
+    /// Goes on from what an earlier run has summed.
+    public func restore(_ moments: [Place: Moments]) { self.moments = moments }
+
+    public func begin(_ document: Document) { addedTokens = document.addedTokens }
+
+    public func wants(_ site: Site) -> Bool { sites.contains(site) }
+
+    public func observe(_ activation: Activation) {
+        guard failure == nil, indices(activation.site, activation.index) else { return }
+        let place = Place(site: activation.site, index: activation.index)
+        let sums = moments[place] ?? Moments(width: activation.width)
+        moments[place] = sums
+        let skipped = min(
+            activation.positions.count, max(0, addedTokens - activation.positions.lowerBound))
+        let good = sums.add(
+            activation.values + skipped * activation.width,
+            rows: activation.positions.count - skipped)
+        if !good { failure = place }
+    }
+
+    /// Ends a document.
+    /// - Throws: `AnalysisError.momentsOutOfRange`; the moments are then worthless.
+    public func end() throws(AnalysisError) {
+        guard let failure else { return }
+        throw .momentsOutOfRange(place: failure.description)
+    }
+
+    /// Ends the run, or a part of it whose moments are to be kept.
+    /// - Throws: `AnalysisError.momentsOutOfRange`.
+    public func check() throws(AnalysisError) {
+        failure = failure ?? moments.keys.sorted().first { moments[$0]?.isInRange == false }
+        try end()
+    }
+}
