@@ -2,7 +2,7 @@ import Files
 
 extension LayersRecord {
     public var json: JSON {
-        [
+        var members: JSON.Object = [
             "schema": .string(Self.schema),
             "model": model.json,
             "data": data.json,
@@ -25,6 +25,8 @@ extension LayersRecord {
                     return .object(members)
                 }),
         ]
+        if let probes { members["probes"] = probes.json }
+        return .object(members)
     }
 
     private static func members(
@@ -57,7 +59,9 @@ extension LayersRecord {
             },
             boundaries: try reader.elements("boundaries") { (element) throws(FileError) in
                 Boundary(index: try element.int("index"), metrics: element.estimates())
-            })
+            },
+            probes: reader.json["probes"] == nil
+                ? nil : try ProbesRecord(reader.member("probes")))
     }
 
     /// One row per layer, then the columns of the boundary the layer writes to (index + 1),

@@ -52,16 +52,33 @@ public struct LayersRecord: Sendable, Equatable {
     public var layers: [Layer]
     /// L + 1 entries, or none when the lens was not run.
     public var boundaries: [Boundary]
+    /// What linear probes read; nil when they were not fitted.
+    public var probes: ProbesRecord?
 
     public init(
         model: ModelRecord, data: DataRecord, precision: String, layers: [Layer],
-        boundaries: [Boundary]
+        boundaries: [Boundary], probes: ProbesRecord? = nil
     ) {
         self.model = model
         self.data = data
         self.precision = precision
         self.layers = layers
         self.boundaries = boundaries
+        self.probes = probes
+    }
+
+    /// Takes in what linear probes read. Their scores become the layers' where they speak of the base
+    /// model, each layer run once.
+    public mutating func take(_ probes: ProbesRecord) {
+        self.probes = probes
+        guard probes.plan == nil, probes.relevance.count == layers.count else { return }
+        for (index, step) in probes.relevance.enumerated() {
+            layers[index].scores["reasoning_relevance"] = step.score.value
+            layers[index].scores["reasoning_relevance_low"] = step.score.low
+            layers[index].scores["reasoning_relevance_high"] = step.score.high
+            layers[index].scores["reasoning_gain"] = step.reasoningGain.value
+            layers[index].scores["surface_gain"] = step.surfaceGain.value
+        }
     }
 
     /// One value per layer, nil where a layer has none.

@@ -19,6 +19,12 @@ public enum TerminalSummary {
         return parts.joined(separator: "\n")
     }
 
+    /// A paragraph in lines of at most `width` columns.
+    public static func wrapped(_ text: String, width: Int) -> String {
+        TerminalText.wrapped(TerminalText.visible(text), to: min(max(width, 40), 100))
+            .map { $0 + "\n" }.joined()
+    }
+
     /// One paragraph: what was decided and how sure it is.
     private static func verdict(_ split: SplitRecord) -> String {
         if let proposed = split.split {
