@@ -9,11 +9,23 @@ public struct ProbeTaskData: Sendable {
     public var difficulty: Int?
     /// The file, for data of the user's own.
     public var path: String?
-    /// What the control task gives labels to: `item`, or `text` where no item recurs.
     public var classes: [String]
     public var examples: [ProbeExample]
     /// Line numbers of the examples in `path`, from 1; empty for a generated task.
     public var lines: [Int] = []
+
+    public init(
+        name: String, kind: ProbeTaskKind, difficulty: Int?, path: String?, classes: [String],
+        examples: [ProbeExample], lines: [Int] = []
+    ) {
+        self.name = name
+        self.kind = kind
+        self.difficulty = difficulty
+        self.path = path
+        self.classes = classes
+        self.examples = examples
+        self.lines = lines
+    }
 
     /// - Throws: `ProbeTaskError.tooFew` when a split would lack a class.
     public static func generated(

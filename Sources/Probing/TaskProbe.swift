@@ -144,7 +144,7 @@ public struct TaskProbe {
     }
 
     /// The share of a task's greatest selectivity at which it counts as readable.
-    static let readableShare = 0.5
+    package static let readableShare = 0.5
 
     static func readableAt(_ readings: [ProbesRecord.Reading]) -> Int? {
         let greatest = readings.map(\.selectivity.value).max() ?? 0

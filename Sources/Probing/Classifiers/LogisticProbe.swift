@@ -7,8 +7,8 @@ import Tensors
 /// Minimises Σᵢ -log softmax(Wᵀzᵢ + b)[yᵢ] + (λ/2)‖W‖², intercepts without penalty: scikit-learn's
 /// `LogisticRegression(C=1/λ)` behind a `StandardScaler`. Strengths go from strong to weak, each
 /// starting where the one before ended.
-struct LogisticProbe {
-    static let strengths: [Double] = [0.1, 1, 10, 100, 1000, 10_000]
+package struct LogisticProbe {
+    package static let strengths: [Double] = [0.1, 1, 10, 100, 1000, 10_000]
     /// The largest gradient component, over the number of rows, at which a fit is done.
     static let tolerance = 1e-5
     static let iterations = 500
@@ -18,28 +18,40 @@ struct LogisticProbe {
     /// Standardised training rows, [rows, width].
     private let rows: DoubleBuffer
 
-    init(_ problem: ProbeProblem) {
+    package init(_ problem: ProbeProblem) {
         MatrixProduct.useOneThread()
         self.problem = problem
         standardiser = Standardiser(problem.features, problem.train, width: problem.width)
         rows = standardiser.apply(problem.features, problem.train)
     }
 
-    /// One fit per labelling, with strengths chosen on the validation rows (the stronger of equals); the
-    /// code length of the first labelling.
-    func fits(codeLength: Bool = true) -> [ProbeFit] {
+    /// One fit per labelling, with strengths chosen on the validation rows (of equal accuracies the one
+    /// with the smaller cross-entropy); the code length of the first labelling.
+    package func fits(codeLength: Bool = true) -> [ProbeFit] {
         let p = problem
         let validation = standardiser.apply(p.features, p.validation)
         let test = standardiser.apply(p.features, p.test)
         return (0..<p.labellings).map { labelling in
-            var best: (accuracy: Double, strength: Double, parameters: [Double]) = (-1, 0, [])
+            var best: (score: ValidationScore, strength: Double, parameters: [Double]) = (
+                .worst, 0, []
+            )
             var start: [Double]?
             for strength in Self.strengths.reversed() {
                 let fit = fit(p.train, labelling: labelling, strength: strength, from: start)
                 start = fit.parameters
-                let predicted = predict(fit.parameters, validation, p.validation.count)
-                let accuracy = p.accuracy(predicted, p.validation, labelling: labelling)
-                if accuracy > best.accuracy { best = (accuracy, strength, fit.parameters) }
+                let scores = scores(fit.parameters, validation.pointer, p.validation.count)
+                let predicted = highest(
+                    scores.pointer, rows: p.validation.count, stride: p.classes, from: 0,
+                    classes: p.classes)
+                let score = ValidationScore(
+                    accuracy: p.accuracy(predicted, p.validation, labelling: labelling),
+                    loss: p.validation.enumerated().reduce(0) { sum, row in
+                        sum
+                            + ProbeStatistics.bits(
+                                scores.pointer + row.offset * p.classes, p.classes,
+                                label: p.labels[labelling][row.element], scale: 1)
+                    })
+                if score > best.score { best = (score, strength, fit.parameters) }
             }
             return ProbeFit(
                 classifier: standardiser.raw(best.parameters, classes: p.classes),
@@ -50,7 +62,7 @@ struct LogisticProbe {
     }
 
     /// Parameters [width + 1, classes], row-major, the intercepts last; and the objective there.
-    func fit(
+    package func fit(
         _ range: Range<Int>, labelling: Int, strength: Double, from start: [Double]? = nil
     ) -> (parameters: [Double], loss: Double) {
         let p = problem
@@ -146,7 +158,7 @@ struct LogisticProbe {
     /// further one with a probe fitted to all blocks before it.
     private func codeLength(strength: Double) -> Double {
         let p = problem
-        let borders = ProbeStatistics.blocks(p.train.count, least: 2 * p.classes)
+        let borders = ProbeStatistics.blocks(p.train.count, least: 8 * p.classes)
         var bits = Double(borders[0]) * log2(Double(p.classes))
         var start: [Double]?
         for (seen, end) in zip(borders, borders.dropFirst()) {

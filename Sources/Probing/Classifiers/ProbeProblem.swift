@@ -3,7 +3,7 @@ import Tensors
 /// What a classifier is fitted to: rows of features in three parts, and one or more labels of each row.
 ///
 /// All labellings share the features, so a task and its control task cost one factorisation.
-struct ProbeProblem {
+package struct ProbeProblem {
     /// [rows, width], f32.
     let features: UnsafePointer<Float>
     let width: Int
@@ -14,6 +14,19 @@ struct ProbeProblem {
     let validation: Range<Int>
     let test: Range<Int>
 
+    package init(
+        features: UnsafePointer<Float>, width: Int, classes: Int, labels: [[Int]],
+        train: Range<Int>, validation: Range<Int>, test: Range<Int>
+    ) {
+        self.features = features
+        self.width = width
+        self.classes = classes
+        self.labels = labels
+        self.train = train
+        self.validation = validation
+        self.test = test
+    }
+
     var labellings: Int { labels.count }
     /// One column per class and labelling.
     var targets: Int { classes * labels.count }
@@ -21,6 +34,18 @@ struct ProbeProblem {
     func accuracy(_ predicted: [Int], _ rows: Range<Int>, labelling: Int) -> Double {
         let hits = zip(rows, predicted).count { labels[labelling][$0] == $1 }
         return Double(hits) / Double(max(1, rows.count))
+    }
+}
+
+/// How well a strength did on the validation rows: by accuracy, and among equals by loss.
+struct ValidationScore: Comparable {
+    var accuracy: Double
+    var loss: Double
+
+    static let worst = ValidationScore(accuracy: -1, loss: .infinity)
+
+    static func < (a: ValidationScore, b: ValidationScore) -> Bool {
+        (a.accuracy, -a.loss) < (b.accuracy, -b.loss)
     }
 }
 
@@ -34,14 +59,14 @@ public struct LinearClassifier: Sendable {
 }
 
 /// The result of fitting one labelling.
-struct ProbeFit {
-    var classifier: LinearClassifier
+package struct ProbeFit {
+    package var classifier: LinearClassifier
     /// The penalty that did best on the validation rows.
-    var strength: Double
+    package var strength: Double
     /// Class of each test row.
-    var predicted: [Int]
+    package var predicted: [Int]
     /// Bits of the training labels in the online code; nil where not asked for.
-    var codeLength: Double?
+    package var codeLength: Double?
 }
 
 /// f64 memory of one fit.

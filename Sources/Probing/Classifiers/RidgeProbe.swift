@@ -12,8 +12,8 @@ import Tensors
 /// X'X, X'Y and the sums are gathered in f64 from chunks of rows, so rows are read once per pass and
 /// nothing of size [rows, width] exists in f64. Every strength costs one Cholesky factorisation, which
 /// all labellings share. One thread: boundaries are what is spread.
-struct RidgeProbe {
-    static let strengths: [Double] = [0.1, 1, 10, 100, 1000, 10_000, 100_000]
+package struct RidgeProbe {
+    package static let strengths: [Double] = [0.1, 1, 10, 100, 1000, 10_000, 100_000]
 
     /// The scale of scores in the online code's softmax before there is evidence.
     static let firstScale = 2.0
@@ -23,22 +23,20 @@ struct RidgeProbe {
     private let factor: DoubleBuffer
     private let solution: DoubleBuffer
 
-    init(_ problem: ProbeProblem) {
+    package init(_ problem: ProbeProblem) {
         self.problem = problem
         moments = Moments(width: problem.width, targets: problem.targets)
         factor = DoubleBuffer(problem.width * problem.width)
         solution = DoubleBuffer(problem.width * problem.targets)
     }
 
-    /// One fit per labelling, with strengths chosen on the validation rows (the stronger of equals); the
-    /// code length of the first labelling.
-    func fits(codeLength: Bool = true) -> [ProbeFit] {
+    /// One fit per labelling, with strengths chosen on the validation rows (of equal accuracies the one
+    /// with the smaller squared error); the code length of the first labelling.
+    package func fits(codeLength: Bool = true) -> [ProbeFit] {
         let p = problem
-        moments.begin(at: p.features + p.train.lowerBound * p.width)
-        moments.add(p, p.train)
-        moments.prepare()
+        gather()
         var best = [ProbeFit?](repeating: nil, count: p.labellings)
-        var bestAccuracy = [Double](repeating: -1, count: p.labellings)
+        var bestScore = [ValidationScore](repeating: .worst, count: p.labellings)
         for strength in Self.strengths.reversed() {
             guard solve(strength) else { continue }
             let classifiers = (0..<p.labellings).map(classifier)
@@ -48,8 +46,10 @@ struct RidgeProbe {
                     scores.pointer, rows: p.validation.count, stride: p.targets,
                     from: labelling * p.classes, classes: p.classes)
                 let accuracy = p.accuracy(predicted, p.validation, labelling: labelling)
-                guard accuracy > bestAccuracy[labelling] else { continue }
-                bestAccuracy[labelling] = accuracy
+                let score = ValidationScore(
+                    accuracy: accuracy, loss: squaredError(scores, p.validation, labelling))
+                guard score > bestScore[labelling] else { continue }
+                bestScore[labelling] = score
                 best[labelling] = ProbeFit(
                     classifier: classifiers[labelling], strength: strength, predicted: [])
             }
@@ -71,6 +71,18 @@ struct RidgeProbe {
     }
 
     // MARK: Solving
+
+    /// The classifier of each labelling at one strength; nil if the factorisation fails.
+    package func classifiers(strength: Double) -> [LinearClassifier]? {
+        gather()
+        return solve(strength) ? (0..<problem.labellings).map(classifier) : nil
+    }
+
+    private func gather() {
+        moments.begin(at: problem.features + problem.train.lowerBound * problem.width)
+        moments.add(problem, problem.train)
+        moments.prepare()
+    }
 
     /// Factorises the prepared Gram matrix plus `strength` on its diagonal and solves for all targets.
     private func solve(_ strength: Double) -> Bool {
@@ -134,6 +146,21 @@ struct RidgeProbe {
         return scores
     }
 
+    /// ‖Y - scores‖² over rows, of one labelling.
+    private func squaredError(
+        _ scores: DoubleBuffer, _ rows: Range<Int>, _ labelling: Int
+    ) -> Double {
+        var sum = 0.0
+        for (place, row) in rows.enumerated() {
+            let values = scores.pointer + place * problem.targets + labelling * problem.classes
+            for index in 0..<problem.classes {
+                let target: Double = index == problem.labels[labelling][row] ? 1 : -1
+                sum += (target - values[index]) * (target - values[index])
+            }
+        }
+        return sum
+    }
+
     /// Classes of rows under a classifier on raw features.
     static func predict(
         _ classifier: LinearClassifier, _ features: UnsafePointer<Float>, _ rows: Range<Int>,
@@ -168,7 +195,7 @@ struct RidgeProbe {
     /// `firstScale` for the first of these and then what would have coded the blocks before best.
     private func codeLength(strength: Double) -> Double {
         let p = problem
-        let borders = ProbeStatistics.blocks(p.train.count, least: 2 * p.classes)
+        let borders = ProbeStatistics.blocks(p.train.count, least: 8 * p.classes)
         var bits = Double(borders[0]) * log2(Double(p.classes))
         moments.begin(at: p.features + p.train.lowerBound * p.width)
         var start = 0

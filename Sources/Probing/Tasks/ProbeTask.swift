@@ -190,7 +190,9 @@ extension GeneratedTask {
             for index in 0..<(Self.sizes(count)[split] ?? 0) {
                 let wanted = classes[index % classes.count]
                 var found: ProbeExample?
-                for _ in 0..<Self.attempts where found == nil {
+                var attempt = 0
+                while found == nil, attempt < Self.attempts {
+                    attempt += 1
                     draw.chooseTemplate()
                     let draft = self.draw(&draw)
                     guard draft.label == wanted, Self.split(of: draft.key) ?? split == split,

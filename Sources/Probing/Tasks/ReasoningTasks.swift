@@ -179,7 +179,7 @@ extension GeneratedTask {
             A weekday, and as many moves of 1 to 20 days, earlier or later, as the difficulty says; the \
             label is the weekday at the end. Items of the control task: the last move.
             """,
-        difficulty: TaskDifficulty(name: "moves", standard: 1, range: 1...5),
+        difficulty: TaskDifficulty(name: "moves", standard: 2, range: 2...6),
         classes: Words.weekdays
     ) { draw in
         let start = draw.below(7)

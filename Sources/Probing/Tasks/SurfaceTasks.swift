@@ -56,7 +56,7 @@ extension GeneratedTask {
             six, or more. The difficulty is the number of words before it. Items of the control task: \
             the last word.
             """,
-        difficulty: TaskDifficulty(name: "words before", standard: 5, range: 1...20),
+        difficulty: TaskDifficulty(name: "words before", standard: 5, range: 2...20),
         classes: ["short", "middling", "long"]
     ) { draw in
         let words = (0...draw.difficulty).map { _ in draw.pick(draw.own(Words.common)) }
