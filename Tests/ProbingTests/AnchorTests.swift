@@ -17,7 +17,7 @@ import Tokenizers
             let tokenizer = try Tokenizer(
                 huggingFace: Locations.golden("tokenizers/\(name)").path)
             let ids = tokenizer.encode(text, addSpecialTokens: false)
-            #expect(ids.map(Int.init) == (try record.ints("ids")))
+            #expect(try ids.map(Int.init) == (record.ints("ids")))
             let anchor = TokenAnchor(tokenizer)
             for (position, token) in try record.ints("tokens").enumerated() {
                 #expect(

@@ -177,7 +177,7 @@ private struct Fixture {
             let value = ProbeStatistics.macroF1(
                 try record.ints("truth"), try record.ints("predicted"),
                 classes: try #require(record["classes"]?.intValue))
-            #expect(abs(value - (try record.double("f1"))) < 1e-12, "\(record.text())")
+            #expect(try abs(value - (record.double("f1"))) < 1e-12, "\(record.text())")
         }
     }
 

@@ -110,10 +110,10 @@ enum LabelChecker {
         var values: [Bool] = []
         var operators: [String] = []
         func apply() throws {
-            let name = try #require(operators.popLast())
-            let right = try #require(values.popLast())
+            let name = operators.popLast()
+            let (last, before) = (values.popLast(), name == "not" ? true : values.popLast())
+            let (right, left) = (try #require(last), try #require(before))
             if name == "not" { return values.append(!right) }
-            let left = try #require(values.popLast())
             values.append(name == "and" ? left && right : left || right)
         }
         for word in words(text) {
@@ -144,7 +144,8 @@ enum LabelChecker {
         ]
         var day = try #require(days.firstIndex { text.contains($0) })
         for move in try matches(#"(\d+) days? (later|earlier)"#, text) {
-            for _ in 0..<(try #require(Int(move[0]))) {
+            let count = try #require(Int(move[0]))
+            for _ in 0..<count {
                 day = move[1] == "later" ? (day + 1) % 7 : (day + 6) % 7
             }
         }
@@ -156,7 +157,8 @@ enum LabelChecker {
     private static func syllogism(_ text: String) throws -> String {
         let pattern = #"(All|No|Some) (\w+) are (not )?(\w+)\."#
         var statements = try matches(pattern, text)
-        let conclusion = try #require(statements.popLast())
+        let last = statements.popLast()
+        let conclusion = try #require(last)
         let asked = Set([conclusion[1], conclusion[3]])
         // What bears on the conclusion shares a term with it; other premises are about other things.
         let premises = statements.filter { !asked.isDisjoint(with: [$0[1], $0[3]]) }

@@ -107,7 +107,6 @@ private struct Planted {
         let task = Planted(from: 0, seed: 9).run().task
         #expect(task.readableAt == 0)
         #expect(task.isSurface)
-        #expect(task.json["surface"] == true)
     }
 
     @Test func controlLabelsBelongToItems() {

@@ -14,7 +14,8 @@ public enum HTMLReport {
         let content = ReportContent(layers: layers, split: split, run: run)
         let sections = [
             content.verdict, content.facts, content.distanceSection, content.writingSection,
-            content.lensSection, content.selectionSection, content.tables, content.glossary,
+            content.lensSection, content.probesSection, content.selectionSection, content.tables,
+            content.glossary,
             content.reproduction,
         ].compactMap { $0 }
         let links = sections.dropFirst().map { section -> Markup in

@@ -1,7 +1,7 @@
 import Records
 
 extension ReportContent {
-    private func figure(_ title: String, caption: String, _ picture: Markup) -> Markup {
+    func figure(_ title: String, caption: String, _ picture: Markup) -> Markup {
         """
         <figure><figcaption><h3>\(title)</h3><p>\(caption)</p></figcaption>\(picture)</figure>
 
