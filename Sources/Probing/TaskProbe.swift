@@ -61,13 +61,15 @@ public struct TaskProbe {
         var counts = [Int](repeating: 0, count: data.classes.count)
         for row in data.range(.train) { counts[labels[row]] += 1 }
         let common = counts.indices.max { (counts[$0], -$0) < (counts[$1], -$1) } ?? 0
+        let majority = Double(test.count { labels[$0] == common }) / Double(max(1, test.count))
         return Result(
             task: ProbesRecord.Task(
                 name: data.name, kind: data.kind.rawValue, difficulty: data.difficulty,
                 path: data.path, classes: data.classes, train: data.range(.train).count,
                 validation: data.range(.validation).count, test: test.count,
-                majority: Double(test.count { labels[$0] == common }) / Double(max(1, test.count)),
-                ridge: readings, logistic: logistic, readableAt: Self.readableAt(readings)),
+                majority: majority,
+                ridge: readings, logistic: logistic,
+                readableAt: Self.readableAt(readings, majority: majority)),
             draws: draws)
     }
 
@@ -146,18 +148,22 @@ public struct TaskProbe {
     /// The share of a task's greatest selectivity at which it counts as readable.
     package static let readableShare = 0.5
 
-    static func readableAt(_ readings: [ProbesRecord.Reading]) -> Int? {
+    /// The first boundary that is read better than its control task, better than by the most frequent
+    /// label (both intervals say so), and at least half as selectively as the best boundary.
+    static func readableAt(_ readings: [ProbesRecord.Reading], majority: Double) -> Int? {
         let greatest = readings.map(\.selectivity.value).max() ?? 0
         return readings.firstIndex {
-            $0.selectivity.low > 0 && $0.selectivity.value >= readableShare * greatest
+            $0.selectivity.low > 0 && $0.accuracy.low > majority
+                && $0.selectivity.value >= readableShare * greatest
         }
     }
 }
 
 /// The layers' reasoning relevance.
 ///
-/// With s_t(b) the ridge probe's selectivity on task t at boundary b, step l gains g_t(l) =
-/// s_t(l+1) - s_t(l). Over the reasoning tasks R and the surface controls S,
+/// With s_t(b) the ridge probe's selectivity on task t at boundary b, or 0 where it is negative (there
+/// the probe reads less than its control task, and what the control task loses is no gain), step l
+/// gains g_t(l) = s_t(l+1) - s_t(l). Over the reasoning tasks R and the surface controls S,
 /// relevance(l) = min(1, max(0, mean_R g(l) - max(0, mean_S g(l)))). A fall of the controls is not
 /// credited. Intervals: the same over resamples of each task's test items.
 public enum ReasoningRelevance {
@@ -169,11 +175,13 @@ public enum ReasoningRelevance {
             func gain(_ tasks: [TaskProbe.Result]) -> (value: Double, draws: [Double]) {
                 let count = Double(tasks.count)
                 let value = tasks.reduce(0) { sum, result in
-                    sum + result.task.ridge[step + 1].selectivity.value
-                        - result.task.ridge[step].selectivity.value
+                    sum + max(0, result.task.ridge[step + 1].selectivity.value)
+                        - max(0, result.task.ridge[step].selectivity.value)
                 }
                 let draws = (0..<SelectivityBootstrap.resamples).map { draw in
-                    tasks.reduce(0) { $0 + $1.draws[draw][step + 1] - $1.draws[draw][step] } / count
+                    tasks.reduce(0) {
+                        $0 + max(0, $1.draws[draw][step + 1]) - max(0, $1.draws[draw][step])
+                    } / count
                 }
                 return (value / count, draws)
             }

@@ -65,8 +65,8 @@ public struct ProbesRecord: Sendable, Equatable {
         public var ridge: [Reading]
         /// One for each boundary, or none when logistic probes were not asked for.
         public var logistic: [Reading]
-        /// The first boundary whose ridge selectivity has an interval above 0 and reaches half of the
-        /// task's greatest; nil if there is none.
+        /// The first boundary at which the ridge probe's selectivity has an interval above 0 and reaches
+        /// half of the task's greatest, and its accuracy an interval above `majority`; nil if none.
         public var readableAt: Int?
         /// Whether the task is a surface control or readable from the embedding alone.
         public var isSurface: Bool { kind == "surface" || readableAt == 0 }
@@ -106,7 +106,7 @@ public struct ProbesRecord: Sendable, Equatable {
 
     /// What one executed layer adds to what can be read.
     public struct Relevance: Sendable, Equatable {
-        /// Mean rise of selectivity over the reasoning tasks.
+        /// Mean rise of selectivity (negative values as 0) over the reasoning tasks.
         public var reasoningGain: Interval
         /// The same over the surface controls.
         public var surfaceGain: Interval

@@ -17,7 +17,8 @@ import Tokenizers
             let tokenizer = try Tokenizer(
                 huggingFace: Locations.golden("tokenizers/\(name)").path)
             let ids = tokenizer.encode(text, addSpecialTokens: false)
-            #expect(try ids.map(Int.init) == (record.ints("ids")))
+            let expected = try record.ints("ids")
+            #expect(ids.map(Int.init) == expected)
             let anchor = TokenAnchor(tokenizer)
             for (position, token) in try record.ints("tokens").enumerated() {
                 #expect(

@@ -107,7 +107,7 @@ private struct Fixture {
         let record = try #require(
             fixture.json.records("ridge").first { $0["strength"]?.doubleValue == chosen })
         #expect(
-            abs(fixture.accuracy(fits[0].predicted) - (try record.double("test_accuracy"))) < 1e-3)
+            try abs(fixture.accuracy(fits[0].predicted) - record.double("test_accuracy")) < 1e-3)
         let bits = try #require(fits[0].codeLength)
         let expected = try fixture.json.double("ridge_code_bits")
         #expect(abs(bits - expected) < 1e-3 * expected, "\(bits), \(expected)")
@@ -138,7 +138,7 @@ private struct Fixture {
         let record = try #require(
             fixture.json.records("logistic").first { $0["strength"]?.doubleValue == chosen })
         #expect(
-            abs(fixture.accuracy(fits[0].predicted) - (try record.double("test_accuracy"))) < 1e-3)
+            try abs(fixture.accuracy(fits[0].predicted) - record.double("test_accuracy")) < 1e-3)
         let bits = try #require(fits[0].codeLength)
         let expected = try fixture.json.double("logistic_code_bits")
         #expect(abs(bits - expected) < 1e-3 * expected, "\(bits), \(expected)")
@@ -177,7 +177,8 @@ private struct Fixture {
             let value = ProbeStatistics.macroF1(
                 try record.ints("truth"), try record.ints("predicted"),
                 classes: try #require(record["classes"]?.intValue))
-            #expect(try abs(value - (record.double("f1"))) < 1e-12, "\(record.text())")
+            let expected = try record.double("f1")
+            #expect(abs(value - expected) < 1e-12, "\(record.text())")
         }
     }
 

@@ -6,6 +6,8 @@ import Foundation
 import Testing
 
 enum LabelChecker {
+    struct Malformed: Error {}
+
     static func label(_ task: String, _ text: String, difficulty: Int) throws -> String {
         switch task {
         case "running_sum": try runningSum(text)
@@ -112,7 +114,7 @@ enum LabelChecker {
         func apply() throws {
             let name = operators.popLast()
             let (last, before) = (values.popLast(), name == "not" ? true : values.popLast())
-            let (right, left) = (try #require(last), try #require(before))
+            guard let right = last, let left = before else { throw Malformed() }
             if name == "not" { return values.append(!right) }
             values.append(name == "and" ? left && right : left || right)
         }

@@ -134,7 +134,7 @@ private struct Planted {
             // By hand, from the published curves.
             func gain(_ indices: [Int]) -> Double {
                 indices.reduce(0) {
-                    let curve = results[$1].task.ridge.map(\.selectivity.value)
+                    let curve = results[$1].task.ridge.map { max(0, $0.selectivity.value) }
                     return $0 + (curve[step + 1] - curve[step]) / Double(indices.count)
                 }
             }

@@ -93,8 +93,9 @@ extension ReportContent {
             "Where each task becomes readable",
             caption:
                 "Darker: the probe reads more than its control task. Outlined: the first boundary "
-                + "whose interval lies above 0 and whose selectivity reaches half of the task's "
-                + "greatest. The controls stand at the bottom.",
+                + "read better than the control task and the most frequent label, by both intervals, "
+                + "and at least half as selectively as the best. "
+                + "The controls stand at the bottom.",
             "\(pictures)")
     }
 
@@ -199,7 +200,9 @@ extension ReportContent {
             [
                 series("Reasoning tasks", tone: 1) { $0.reasoningGain },
                 series("Surface controls", tone: 2) { $0.surfaceGain },
-            ], "Mean rise of selectivity from the boundary before the layer to the one behind it.")
+            ],
+            "Mean rise of selectivity (below 0 as 0) from the boundary before the layer to the one "
+                + "behind it.")
         return "<div class=\"pair\">\(score)\(parts)</div>"
     }
 
