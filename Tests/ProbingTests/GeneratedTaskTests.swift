@@ -76,10 +76,11 @@ import Testing
                 let total = labels.values.reduce(0, +)
                 // Common words, of which a share is well estimated.
                 guard total >= 200, let most = labels.values.max() else { continue }
-                let limit = task.name == "variable_assignment" ? 0.62 : 0.45
+                // Of two numbers in the text one is the answer.
+                let limit = task.name == "variable_assignment" ? 0.4 : 0.12
                 let chance = 1 / Double(task.classes.count)
                 let share = Double(most) / Double(total)
-                #expect(share < chance + limit * (1 - chance), "\(task.name): \(word) \(labels)")
+                #expect(share < chance + limit, "\(task.name): \(word) \(labels)")
             }
         }
     }
@@ -94,29 +95,18 @@ import Testing
         }
     }
 
-    /// The examples are the same on every machine: FNV-1a over the lines of each task's first hundred.
-    /// A change here changes everybody's figures.
-    @Test(arguments: [
-        ("running_sum", "ba5fadb22e26115f"),
-        ("variable_assignment", "f60ea60b05cf4004"),
-        ("entity_tracking", "dc30a9e3e6c116b5"),
-        ("comparison_chain", "11a46fad2d8f93db"),
-        ("boolean_expression", "4e958665f894be3e"),
-        ("bracket_depth", "8f959971f5238cd4"),
-        ("date_arithmetic", "b83ed2b118dd43fc"),
-        ("syllogism", "dd4b8ce877271002"),
-        ("token_class", "e8c892e2fc41baf4"),
-        ("position_bucket", "906e3359703aa41d"),
-        ("word_length", "7a07fe1063ed6f81"),
-        ("previous_token", "f985fa205f7722b6"),
-    ])
-    func examplesAreThoseOfEveryOtherMachine(name: String, hash: String) throws {
-        let examples = try ProbeTasks.named(name).examples(count: 100, seed: 0)
-        var value: UInt64 = 0xCBF2_9CE4_8422_2325
-        for byte in examples.map({ $0.json.text(indent: 0) + "\n" }).joined().utf8 {
-            value = (value ^ UInt64(byte)) &* 0x100_0000_01B3
+    /// The examples are the same on every machine: FNV-1a over the lines of each task's first hundred,
+    /// recorded when they were last changed on purpose. A change here changes everybody's figures.
+    @Test func examplesAreThoseOfEveryOtherMachine() throws {
+        let golden = try golden("tasks.json")
+        for task in ProbeTasks.all {
+            var value: UInt64 = 0xCBF2_9CE4_8422_2325
+            let lines = try task.examples(count: 100, seed: 0).map {
+                $0.json.text(indent: 0) + "\n"
+            }
+            for byte in lines.joined().utf8 { value = (value ^ UInt64(byte)) &* 0x100_0000_01B3 }
+            #expect(String(value, radix: 16) == golden[task.name]?.stringValue, "\(task.name)")
         }
-        #expect(String(value, radix: 16) == hash, "\(name)")
     }
 
     @Test func namesAndDifficultiesAreRead() throws {

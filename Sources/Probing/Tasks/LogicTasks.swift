@@ -80,7 +80,9 @@ extension GeneratedTask {
         classes: ["valid", "invalid"]
     ) { draw in
         let (mood, validFigures) = draw.pick(Syllogism.moods)
-        let figure = draw.number(1...4)
+        // A coin for each mood: the moods differ in how many figures make them valid.
+        let isValid = draw.below(2) == 0
+        let figure = draw.pick((1...4).filter { validFigures.contains($0) == isValid })
         let others = draw.difficulty - 2
         let kinds = draw.words(3 + 2 * others, from: Words.nonsense)
         let (subject, middle, predicate) = (kinds[0], kinds[1], kinds[2])
@@ -113,7 +115,7 @@ extension GeneratedTask {
             premises.map { $0 + "." }.joined(separator: " ")
             + " \(link) \(conclusion). This argument is"
         return TaskDraft(
-            text: text, label: validFigures.contains(figure) ? "valid" : "invalid",
+            text: text, label: isValid ? "valid" : "invalid",
             item: "\(mood)\(swapped)", entities: kinds)
     }
 }

@@ -33,8 +33,7 @@ extension ReportContent {
         }
         body += """
             <h3>Selectivity by task</h3>
-            <p>Bands are the 95 % bootstrap intervals of selectivity. The dashed line is the control \
-            task's accuracy, the dotted one the share of the most frequent label.</p>
+            <p>The band is the 95 % bootstrap interval of selectivity.</p>
             <div class="pair">\(probes.tasks.enumerated().map { curves($1, index: $0, probes) })</div>
 
             """
@@ -225,7 +224,7 @@ extension ReportContent {
                 .init(name: "Control", tone: 2, points: points { $0.controlAccuracy }),
             ], xName: "Boundary")
         chart.top = 1
-        chart.references = [.y(task.majority, label: "Most frequent")]
+        chart.references = [.y(task.majority, label: "Majority")]
         let depth = task.difficulty.map { " (\($0))" } ?? ""
         return figure("\(title(task))\(depth)", caption: summary(task), chart.svg())
     }
