@@ -25,16 +25,11 @@ public struct TokenAnchor {
         guard decoded(ids[...]) == bytes else { return nil }
         let index = scalars.index(scalars.startIndex, offsetBy: position + 1)
         let end = text.utf8.distance(from: text.startIndex, to: index)
-        // Bytes of the text that the first n tokens give: grows with n.
-        func reach(_ count: Int) -> Int {
-            zip(decoded(ids[..<count]), bytes).prefix { $0 == $1 }.count
-        }
-        var (low, high) = (1, ids.count)
-        while low < high {
-            let middle = (low + high) / 2
-            if reach(middle) >= end { high = middle } else { low = middle + 1 }
-        }
-        return low - 1
+        // Not by bisection: what the first n tokens give need not grow with n. Under byte fallback an
+        // unfinished character spoils the ones before it until it is finished.
+        return (1...ids.count).first { count in
+            decoded(ids[..<count]).starts(with: bytes[..<end])
+        }.map { $0 - 1 }
     }
 
     private func decoded(_ ids: ArraySlice<Int32>) -> [UInt8] {

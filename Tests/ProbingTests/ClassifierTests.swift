@@ -156,9 +156,11 @@ private struct Fixture {
         let problem = ProbeProblem(
             features: UnsafePointer(features.pointer), width: width, classes: 2, labels: [labels],
             train: 0..<18, validation: 18..<24, test: 24..<30)
-        #expect(RidgeProbe(problem).fits()[0].predicted.count == 6)
-        #expect(RidgeProbe(problem).fits()[0].classifier.weights.allSatisfy(\.isFinite))
-        #expect(LogisticProbe(problem).fits()[0].classifier.weights.allSatisfy(\.isFinite))
+        for fit in [RidgeProbe(problem).fits()[0], LogisticProbe(problem).fits()[0]] {
+            let finite = fit.classifier.weights.allSatisfy { $0.isFinite }
+            #expect(finite)
+            #expect(fit.predicted.count == 6)
+        }
     }
 }
 

@@ -149,27 +149,37 @@ package struct LogisticProbe {
     }
 
     private func predict(_ parameters: [Double], _ features: DoubleBuffer, _ count: Int) -> [Int] {
-        highest(
-            scores(parameters, features.pointer, count).pointer, rows: count,
-            stride: problem.classes, from: 0, classes: problem.classes)
+        let scores = scores(parameters, features.pointer, count)
+        return withExtendedLifetime((scores, features)) {
+            highest(
+                scores.pointer, rows: count, stride: problem.classes, from: 0,
+                classes: problem.classes)
+        }
     }
 
     /// Bits of the training labels of the first labelling: the first block with the uniform code, each
-    /// further one with a probe fitted to all blocks before it.
+    /// further one with a probe fitted, and features standardised, to all blocks before it.
     private func codeLength(strength: Double) -> Double {
         let p = problem
         let borders = ProbeStatistics.blocks(p.train.count, least: 8 * p.classes)
         var bits = Double(borders[0]) * log2(Double(p.classes))
-        var start: [Double]?
         for (seen, end) in zip(borders, borders.dropFirst()) {
             let first = p.train.lowerBound
-            let fit = fit(first..<first + seen, labelling: 0, strength: strength, from: start)
-            start = fit.parameters
-            let scores = scores(fit.parameters, rows.pointer + seen * p.width, end - seen)
-            for place in 0..<end - seen {
-                bits += ProbeStatistics.bits(
-                    scores.pointer + place * p.classes, p.classes,
-                    label: p.labels[0][first + seen + place], scale: 1)
+            let sent = first..<first + seen
+            let next = first + seen..<first + end
+            let probe = LogisticProbe(
+                ProbeProblem(
+                    features: p.features, width: p.width, classes: p.classes,
+                    labels: [p.labels[0]], train: sent, validation: next, test: next))
+            let fit = probe.fit(sent, labelling: 0, strength: strength)
+            let features = probe.standardiser.apply(p.features, next)
+            let scores = probe.scores(fit.parameters, features.pointer, next.count)
+            withExtendedLifetime((features, scores)) {
+                for (place, row) in next.enumerated() {
+                    bits += ProbeStatistics.bits(
+                        scores.pointer + place * p.classes, p.classes, label: p.labels[0][row],
+                        scale: 1)
+                }
             }
         }
         return bits
