@@ -60,13 +60,18 @@ let package = Package(
         .target(
             name: "Evaluation",
             dependencies: ["Models", "Tokenizers", "Corpus", "Files", "Tensors", "CKernels"]),
-        .target(name: "Selection", dependencies: ["Records"]),
+        .target(name: "Selection", dependencies: ["Records", "Tensors"]),
+        .target(
+            name: "Probing",
+            dependencies: [
+                "Files", "Models", "Corpus", "Tokenizers", "Records", "Tensors", "COpenBLAS",
+            ]),
         .target(name: "Reporting", dependencies: ["Records"]),
         .target(
             name: "Commands",
             dependencies: [
                 "Files", "Checkpoints", "Tokenizers", "Corpus", "Models", "Records", "Analysis",
-                "Selection",
+                "Selection", "Probing",
                 "Reporting", "Evaluation", "Tensors", "CKernels",
                 .product(name: "OrderedCollections", package: "swift-collections"),
                 .product(name: "Crypto", package: "swift-crypto"),
@@ -76,7 +81,8 @@ let package = Package(
         .executableTarget(
             name: "etd-analyze",
             dependencies: [
-                "Commands", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                "Commands", "Probing",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ]),
         .executableTarget(
             name: "etd",
@@ -119,7 +125,14 @@ let package = Package(
                 "Evaluation", "Models", "Checkpoints", "Tokenizers", "Corpus", "Files",
                 "TestSupport",
             ]),
-        .testTarget(name: "SelectionTests", dependencies: ["Selection", "TestSupport"]),
+        .testTarget(
+            name: "SelectionTests", dependencies: ["Selection", "Tensors", "TestSupport"]),
+        .testTarget(
+            name: "ProbingTests",
+            dependencies: [
+                "Probing", "Records", "Tokenizers", "Commands", "Checkpoints", "Files", "Tensors",
+                "TestSupport",
+            ]),
         .testTarget(name: "ReportingTests", dependencies: ["Reporting", "TestSupport"]),
         .testTarget(name: "CommandTests", dependencies: ["Files", "TestSupport"]),
     ],

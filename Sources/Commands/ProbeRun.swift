@@ -5,6 +5,7 @@ import Crypto
 import Files
 import Foundation
 import Models
+import Probing
 import Records
 import Reporting
 import Selection
@@ -15,6 +16,8 @@ public struct ProbeRun {
     public var model: ModelOptions
     public var data: DataOptions
     public var passes: Set<ProbePass>
+    public var probing: LinearProbeOptions
+    public var split: SplitOptions
     public var sensitivity: Double
     public var hashed: Bool
     public var out: String
@@ -22,12 +25,15 @@ public struct ProbeRun {
     public var quiet: Bool
 
     public init(
-        model: ModelOptions, data: DataOptions, passes: Set<ProbePass>, sensitivity: Double,
-        hashed: Bool, out: String, overwrite: Bool, quiet: Bool
+        model: ModelOptions, data: DataOptions, passes: Set<ProbePass>, probing: LinearProbeOptions,
+        split: SplitOptions, sensitivity: Double, hashed: Bool, out: String, overwrite: Bool,
+        quiet: Bool
     ) {
         self.model = model
         self.data = data
         self.passes = passes
+        self.probing = probing
+        self.split = split
         self.sensitivity = sensitivity
         self.hashed = hashed
         self.out = out
@@ -60,6 +66,7 @@ public struct ProbeRun {
         let opened = clock.seconds
 
         let documents = try self.documents(loaded)
+        let probes = try preparedProbes(loaded)
         let tokenized = clock.seconds
 
         let tokens = documents.reduce(0) { $0 + $1.tokens.count }
@@ -76,21 +83,24 @@ public struct ProbeRun {
         }
         progress.finish()
         let passed = clock.seconds
+        let probed = try probes.map { try runProbes(loaded, $0) }
 
         let modelRecord = try loaded.record(hashed: hashed)
-        let layers = LayersRecord(
+        var layers = LayersRecord(
             model: modelRecord,
             data: DataRecord(
                 path: data.data ?? Self.defaultTextName, documents: documents.count, tokens: tokens,
                 sequenceLength: sequenceLength(loaded), bos: data.bos.rawValue),
             precision: model.arithmetic.rawValue, layers: result.layers,
             boundaries: result.boundaries, cka: result.cka)
+        if let record = probed?.record { layers.take(record) }
         let split = try selectSplit(loaded, layers, result)
         let run = try runRecord(
             loaded, result, tokens: tokens,
             timings: RunRecord.Timings(
                 open: opened, tokenize: tokenized - opened, pass: passed - tokenized,
-                total: clock.seconds))
+                total: clock.seconds, probeForward: probed?.times.forward,
+                probeFit: probed?.times.fit))
         try RunDirectory.write(layers: layers, split: split, run: run, to: out)
         return (layers, split, run)
     }
@@ -112,6 +122,53 @@ public struct ProbeRun {
             limit: data.sequences, bos: data.bos)
         if let path = data.data { return try reader.read(path: path) }
         return try reader.read(text: DefaultText.text, path: Self.defaultTextName)
+    }
+
+    private typealias Prepared = (
+        pass: ProbingPass, tasks: [(data: ProbeTaskData, documents: [Document])]
+    )
+
+    /// The linear probes' tasks, tokenized; nil when none are asked for.
+    private func preparedProbes(_ loaded: LoadedModel) throws -> Prepared? {
+        let depth = probing.depth(named: passes.contains(.probes))
+        guard depth != .none else { return nil }
+        guard let tokenizer = try loaded.tokenizer() else {
+            throw CommandError.noTokenizer(path: loaded.checkpoint.path)
+        }
+        let pass = ProbingPass(
+            model: loaded.model, plan: try split.plan(for: loaded), tokenizer: tokenizer,
+            bos: data.bos, depth: depth, seed: probing.seed)
+        let tasks = try probing.tasks().map { task in
+            (data: task, documents: try pass.documents(task))
+        }
+        if let directory = probing.probeFeatures { try FeatureFiles.prepare(directory) }
+        return (pass, tasks)
+    }
+
+    private func runProbes(
+        _ loaded: LoadedModel, _ prepared: Prepared
+    ) throws -> (record: ProbesRecord, times: ProbingPass.Times) {
+        let progress = ProgressReporter(
+            label: "linear probes",
+            total: prepared.tasks.reduce(0) { $0 + $1.documents.count }, unit: "examples",
+            quiet: quiet)
+        do {
+            let result = try prepared.pass.run(
+                prepared.tasks,
+                features: { task, store in
+                    if let directory = probing.probeFeatures {
+                        try FeatureFiles.write(task, store, to: directory)
+                    }
+                }, progress: { progress.advance(by: $0) })
+            progress.finish()
+            return result
+        } catch let error as ModelError {
+            progress.abandon()
+            throw CommandError.pass(path: loaded.checkpoint.path, problem: error.description)
+        } catch {
+            progress.abandon()
+            throw error
+        }
     }
 
     private func selectSplit(
