@@ -31,7 +31,7 @@ import Testing
         let identifiers = Set(reader.values("id"))
         #expect(identifiers.count == reader.values("id").count, "ids are unique")
         let pictures = reader.elements.filter { $0.name == "svg" }
-        #expect(pictures.count == 13)
+        #expect(pictures.count == 17)
         for picture in pictures {
             #expect(picture.attributes["role"] == "img")
             if let names = picture.attributes["aria-labelledby"] {
@@ -42,7 +42,7 @@ import Testing
         }
         let anchors = reader.elements.filter { $0.name == "a" }
             .compactMap { $0.attributes["href"] }.filter { $0.hasPrefix("#") }
-        #expect(anchors.count == 8)
+        #expect(anchors.count == 9)
         #expect(anchors.allSatisfy { identifiers.contains(String($0.dropFirst())) })
     }
 
