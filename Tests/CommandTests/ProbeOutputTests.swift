@@ -277,8 +277,9 @@ struct ProbeFiles {
     }
 
     @Test func theGeometryHasEveryBoundaryAndPair() throws {
+        let model = try TinyModel()
         let run = try ProbeFiles(
-            TinyModel(), ["--sequences", "3", "--sequence-length", "64", "--passes", "geometry"])
+            model, ["--sequences", "3", "--sequence-length", "64", "--passes", "geometry"])
         let json = try run.layers()
         let boundaries = try #require(json["boundaries"]?.arrayValue)
         #expect(boundaries.count == 5)

@@ -132,7 +132,7 @@ extension ReportContent {
     /// One or more series over the boundaries; nil where none was measured.
     func boundaryChart(
         _ id: String, _ title: String, _ metrics: [(Metric, String)], yLabel: String,
-        caption: String, top: Double? = nil
+        caption: String, top: Double? = nil, includesZero: Bool = true
     ) -> Markup? {
         let series = metrics.enumerated().compactMap { position, item in
             boundaryPoints(item.0).map {
@@ -148,6 +148,7 @@ extension ReportContent {
                 xLabel: "Boundary (0 = embedding)", yLabel: yLabel, zones: zones(.boundaries)),
             series: series, xName: "Boundary")
         chart.top = top
+        chart.includesZero = includesZero
         let scale = chart.prefersLogarithm ? " Logarithmic axis." : ""
         return figure(title, caption: caption + scale, chart.svg())
     }

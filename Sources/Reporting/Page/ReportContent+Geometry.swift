@@ -18,7 +18,7 @@ extension ReportContent {
                 "curvature", "Curvature", [(.curvature, "Curvature")], yLabel: "radians",
                 caption:
                     "How sharply the path of states turns from token to token; states unrelated to "
-                    + "one another give 2.09."),
+                    + "one another give 2.09.", includesZero: false),
             alignmentMap,
         ].compactMap { $0 }
         guard !figures.isEmpty else { return nil }
@@ -27,8 +27,8 @@ extension ReportContent {
             body: """
                 <p>How the states of all positions lie in space at each boundary. Two ends of a stretch of \
                 boundaries with high CKA hold nearly the same arrangement of tokens, up to rotation and \
-                scale. A few very large directions, which most models have, weigh on every one of these \
-                numbers but prompt entropy.</p>
+                scale. A few very large directions, which most models have, at the first position above \
+                all, weigh on all of these numbers: a sudden change of all at once is often theirs.</p>
                 <div class="pair">\(figures)</div>\
                 \(missing(Metric.geometry, where: measuredBoundaryMetrics))
                 """)
