@@ -175,6 +175,13 @@ public final class DumpTarget {
         }
     }
 
+    /// Removes what an earlier run and this one made: for a dump that can never be finished.
+    public func discard() throws(ActivationError) {
+        for name in try names() where Self.isOwn(name) { unlink(file(name)) }
+        unlink(file(Self.lockName))
+        rmdir(folder)
+    }
+
     // MARK: The end
 
     /// Whether an earlier run of this command got as far as the whole file: then what was left to do is

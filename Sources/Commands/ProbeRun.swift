@@ -35,9 +35,6 @@ public struct ProbeRun {
         self.quiet = quiet
     }
 
-    /// Names the default text in records.
-    static let defaultTextName = "(the project's own text)"
-
     /// Runs it and gives what was written.
     public func run() throws -> (layers: LayersRecord, split: SplitRecord, run: RunRecord) {
         let made = try RunDirectory.prepare(out, overwrite: overwrite)
@@ -59,7 +56,7 @@ public struct ProbeRun {
         let loaded = try ModelSource(model.model).open(arithmetic: model.arithmetic)
         let opened = clock.seconds
 
-        let documents = try self.documents(loaded)
+        let documents = try data.documents(of: loaded)
         let tokenized = clock.seconds
 
         let tokens = documents.reduce(0) { $0 + $1.tokens.count }
@@ -81,8 +78,8 @@ public struct ProbeRun {
         let layers = LayersRecord(
             model: modelRecord,
             data: DataRecord(
-                path: data.data ?? Self.defaultTextName, documents: documents.count, tokens: tokens,
-                sequenceLength: sequenceLength(loaded), bos: data.bos.rawValue),
+                path: data.data ?? DefaultText.name, documents: documents.count, tokens: tokens,
+                sequenceLength: data.sequenceLength(of: loaded), bos: data.bos.rawValue),
             precision: model.arithmetic.rawValue, layers: result.layers,
             boundaries: result.boundaries)
         let split = try selectSplit(loaded, layers, result)
@@ -93,25 +90,6 @@ public struct ProbeRun {
                 total: clock.seconds))
         try RunDirectory.write(layers: layers, split: split, run: run, to: out)
         return (layers, split, run)
-    }
-
-    func sequenceLength(_ loaded: LoadedModel) -> Int {
-        data.sequenceLength ?? min(1024, loaded.model.configuration.contextLength)
-    }
-
-    private func documents(_ loaded: LoadedModel) throws -> [Document] {
-        let context = loaded.model.configuration.contextLength
-        let length = sequenceLength(loaded)
-        guard length <= context else {
-            throw CorpusError.invalidWindow(
-                length: length, problem: "the model's context is \(context)")
-        }
-        let reader = CorpusReader(
-            tokenizer: try loaded.tokenizer(),
-            vocabularySize: loaded.model.configuration.vocabularySize, sequenceLength: length,
-            limit: data.sequences, bos: data.bos)
-        if let path = data.data { return try reader.read(path: path) }
-        return try reader.read(text: DefaultText.text, path: Self.defaultTextName)
     }
 
     private func selectSplit(
@@ -176,7 +154,33 @@ struct Stopwatch {
 
 /// The text that is probed without `--data`: the project's own, compiled in.
 public enum DefaultText {
+    /// Names the text in records.
+    static let name = "(the project's own text)"
+
     public static var text: String {
         String(decoding: PackageResources.default_text_txt, as: UTF8.self)
+    }
+}
+
+extension DataOptions {
+    /// Tokens per window.
+    public func sequenceLength(of loaded: LoadedModel) -> Int {
+        sequenceLength ?? min(1024, loaded.model.configuration.contextLength)
+    }
+
+    /// What to run, in order.
+    public func documents(of loaded: LoadedModel) throws -> [Document] {
+        let context = loaded.model.configuration.contextLength
+        let length = sequenceLength(of: loaded)
+        guard length <= context else {
+            throw CorpusError.invalidWindow(
+                length: length, problem: "the model's context is \(context)")
+        }
+        let reader = CorpusReader(
+            tokenizer: try loaded.tokenizer(),
+            vocabularySize: loaded.model.configuration.vocabularySize, sequenceLength: length,
+            limit: sequences, bos: bos)
+        if let path = data { return try reader.read(path: path) }
+        return try reader.read(text: DefaultText.text, path: DefaultText.name)
     }
 }
