@@ -89,7 +89,8 @@ public final class ActivationFile {
         guard let encoding = ActivationEncoding(rawValue: text), try set.holds(encoding.type) else {
             throw .invalid(
                 path: set.path,
-                problem: "\(set.name) has encoding \(text.quotedForMessage), which it does not hold")
+                problem: "\(set.name) has encoding \(text.quotedForMessage), which it does not hold"
+            )
         }
         guard set.shape.count >= 3, set.shape[0] == layers.count,
             rows == nil || set.shape[1] == rows
@@ -101,7 +102,8 @@ public final class ActivationFile {
         }
         let largest = try set.values("max_abs", as: Float.self)
         guard largest.count == layers.count else {
-            throw .invalid(path: set.path, problem: "\(set.name): max_abs has \(largest.count) values")
+            throw .invalid(
+                path: set.path, problem: "\(set.name): max_abs has \(largest.count) values")
         }
         return Site(
             name: name, layers: layers, tokens: set.shape[1], shape: Array(set.shape[2...]),

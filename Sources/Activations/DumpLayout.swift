@@ -184,7 +184,8 @@ public struct DumpLayout: Sendable {
     package func targets(of site: Site, plan: LayerPlan) -> [Int: Target] {
         var found: [Int: Target] = [:]
         for (set, candidate) in sites.enumerated() where candidate.site == site {
-            for (index, step) in plan.steps.enumerated() where step.iteration == candidate.iteration {
+            for (index, step) in plan.steps.enumerated() where step.iteration == candidate.iteration
+            {
                 let number = site == .resid ? step.layer + 1 : step.layer
                 if let row = candidate.layers.firstIndex(of: number) {
                     found[index] = Target(set: set, row: row)

@@ -30,7 +30,9 @@ public enum DumpMerge {
     }
 
     /// The shards by their numbers, once it is sure that they are one dump's.
-    private static func inOrder(_ files: [ActivationFile]) throws(ActivationError) -> [ActivationFile] {
+    private static func inOrder(_ files: [ActivationFile]) throws(ActivationError)
+        -> [ActivationFile]
+    {
         var byIndex: [Int: ActivationFile] = [:]
         guard let first = files.first, let count = first.header.shard?.count else {
             throw .shards(

@@ -152,7 +152,8 @@ public final class DumpTarget {
             else {
                 throw .invalid(
                     path: path,
-                    problem: "is not this dump's part; remove it, and the same command makes it again"
+                    problem:
+                        "is not this dump's part; remove it, and the same command makes it again"
                 )
             }
             found.insert(part)
@@ -193,7 +194,8 @@ public final class DumpTarget {
             try place(whole)
         } else if Paths.kind(path) != .file {
             throw .invalid(
-                path: folder, problem: "its dump was finished, but \(path) is gone; remove this folder")
+                path: folder,
+                problem: "its dump was finished, but \(path) is gone; remove this folder")
         }
         try cleanUp(keepParts: keepParts)
         return true

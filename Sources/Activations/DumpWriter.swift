@@ -289,7 +289,8 @@ private final class OpenPart {
                     HDF5Layout(
                         type: layout.encoding.type,
                         shape: [site.layers.count, rows.count] + site.shape,
-                        chunk: [1, layout.chunkRows] + site.shape, deflate: layout.deflate))
+                        chunk: [1, layout.chunkRows] + site.shape, extendable: [1],
+                        deflate: layout.deflate))
             }
         }
     }

@@ -232,7 +232,8 @@ package final class HDF5DataSet: HDF5Object {
             var buffer = [CChar](repeating: 0, count: length + 1)
             H5Pget_virtual_filename(creation.id, block, &buffer, length + 1)
             names.append(
-                String(decoding: buffer.prefix(length).map { UInt8(bitPattern: $0) }, as: UTF8.self))
+                String(decoding: buffer.prefix(length).map { UInt8(bitPattern: $0) }, as: UTF8.self)
+            )
         }
         return names
     }

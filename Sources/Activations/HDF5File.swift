@@ -280,7 +280,8 @@ package class HDF5Object {
     private func open(_ name: String) throws(ActivationError) -> HDF5Handle {
         guard hasAttribute(name) else {
             let owner = self.name.isEmpty ? "the file" : self.name
-            throw .invalid(path: path, problem: "\(owner) has no attribute \(name.quotedForMessage)")
+            throw .invalid(
+                path: path, problem: "\(owner) has no attribute \(name.quotedForMessage)")
         }
         return try HDF5Handle(H5Aopen(id, name, 0), path, place(name), "open", close: H5Aclose)
     }

@@ -48,7 +48,8 @@ package final class HDF5Group: HDF5Object {
             H5Lget_name_by_idx(
                 id, ".", H5_INDEX_NAME, H5_ITER_INC, index, &buffer, length + 1, 0)
             names.append(
-                String(decoding: buffer.prefix(length).map { UInt8(bitPattern: $0) }, as: UTF8.self))
+                String(decoding: buffer.prefix(length).map { UInt8(bitPattern: $0) }, as: UTF8.self)
+            )
         }
         return names
     }
@@ -144,7 +145,8 @@ package final class HDF5Group: HDF5Object {
             start[1] = hsize_t(block.start)
             sizes[1] = hsize_t(block.count)
             try check(
-                H5Sselect_hyperslab(whole.id, H5S_SELECT_SET, &start, nil, &sizes, nil), path, place,
+                H5Sselect_hyperslab(whole.id, H5S_SELECT_SET, &start, nil, &sizes, nil), path,
+                place,
                 "lay out")
             let part = try HDF5Handle(
                 H5Screate_simple(Int32(shape.count), &sizes, nil), path, place, close: H5Sclose)

@@ -81,9 +81,11 @@ enum DumpLabels {
                         task = Task(name: name, kind: kind, perToken: perToken)
                         continue
                     }
-                    guard known.perToken == perToken, (known.kind == .text) == (kind == .text) else {
+                    guard known.perToken == perToken, (known.kind == .text) == (kind == .text)
+                    else {
                         throw wrong(
-                            index, "has a label \(name.quotedForMessage) of another kind than others")
+                            index,
+                            "has a label \(name.quotedForMessage) of another kind than others")
                     }
                     if kind == .number { task?.kind = .number }
                 }

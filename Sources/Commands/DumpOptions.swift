@@ -69,7 +69,8 @@ public struct DumpOptions: ParsableArguments {
     @Flag(
         help: ArgumentHelp(
             "Keep the parts and write a small file that refers to them.",
-            discussion: "Saves copying them at the end; the folder <out>.parts belongs to the dump."))
+            discussion: "Saves copying them at the end; the folder <out>.parts belongs to the dump."
+        ))
     public var virtual = false
 
     @Flag(help: "Also store each document's text, as the tokens that ran spell it.")
@@ -143,7 +144,9 @@ private func parseNumbers(_ text: String) throws -> Set<Int> {
 private func parsePositions(_ text: String) throws -> PositionSelection {
     if text == "all" { return .all }
     if text == "last" { return .last }
-    if text.hasPrefix("every:"), let step = Int(text.dropFirst(6)), step >= 1 { return .every(step) }
+    if text.hasPrefix("every:"), let step = Int(text.dropFirst(6)), step >= 1 {
+        return .every(step)
+    }
     throw ValidationError("expected all, last or every:N, not \"\(text)\"")
 }
 

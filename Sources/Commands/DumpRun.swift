@@ -59,7 +59,8 @@ public struct DumpRun {
         if sites.contains(where: \.isPattern), let longest = layout.lengths.max(), longest > 512 {
             throw CommandError.flag(
                 name: "--sites attn_pattern",
-                problem: "a document has \(longest) tokens, and patterns are stored for at most 512; "
+                problem:
+                    "a document has \(longest) tokens, and patterns are stored for at most 512; "
                     + "give --sequence-length 512")
         }
         let table = try table(
@@ -156,7 +157,8 @@ public struct DumpRun {
         if let wrong = layers.sorted().first(where: { $0 > last }) {
             throw CommandError.flag(
                 name: "--layers",
-                problem: "\(wrong) is beyond the last \(last == c.layerCount ? "boundary" : "layer"), "
+                problem:
+                    "\(wrong) is beyond the last \(last == c.layerCount ? "boundary" : "layer"), "
                     + "\(last)")
         }
         for site in dump.sites {
@@ -252,7 +254,8 @@ public struct DumpRun {
         if dump.text {
             guard let tokenizer else { throw CommandError.noTokenizer(path: model.model) }
             table.texts = documents.map {
-                tokenizer.decode(Array($0.tokens.dropFirst($0.addedTokens)), skipSpecialTokens: false)
+                tokenizer.decode(
+                    Array($0.tokens.dropFirst($0.addedTokens)), skipSpecialTokens: false)
             }
         }
         table.labels = labels.map { $0.stored(documents, layout) }

@@ -35,7 +35,9 @@ import Testing
     }
 
     @Test func theEndsOfTheRange() {
-        let values: [Float] = [65504, 65519.996, 65520, 1e9, .infinity, -.infinity, .nan, 2e-8, 3e-8]
+        let values: [Float] = [
+            65504, 65519.996, 65520, 1e9, .infinity, -.infinity, .nan, 2e-8, 3e-8,
+        ]
         var out = [UInt16](repeating: 0, count: values.count)
         etd_round_f16(values, &out, values.count)
         #expect(out == [0x7BFF, 0x7BFF, 0x7C00, 0x7C00, 0x7C00, 0xFC00, 0x7E00, 0, 1])
