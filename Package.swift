@@ -26,6 +26,7 @@ let package = Package(
         .systemLibrary(
             name: "COpenBLAS", pkgConfig: "openblas", providers: [.apt(["libopenblas-dev"])]),
         .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
+        .systemLibrary(name: "CHDF5", pkgConfig: "hdf5", providers: [.apt(["libhdf5-dev"])]),
         .target(name: "CKernels"),
         .target(name: "CMappings"),
         .target(
@@ -55,6 +56,12 @@ let package = Package(
             ]),
         .target(name: "Corpus", dependencies: ["Files", "Tokenizers", "CZlib"]),
         .target(
+            name: "Activations",
+            dependencies: [
+                "Files", "Models", "Tensors", "CKernels", "CHDF5", "CZlib",
+                .product(name: "Crypto", package: "swift-crypto"),
+            ]),
+        .target(
             name: "Analysis",
             dependencies: ["Models", "Corpus", "Records", "Tensors", "CKernels"]),
         .target(
@@ -70,8 +77,8 @@ let package = Package(
         .target(
             name: "Commands",
             dependencies: [
-                "Files", "Checkpoints", "Tokenizers", "Corpus", "Models", "Records", "Analysis",
-                "Selection", "Probing",
+                "Files", "Checkpoints", "Tokenizers", "Corpus", "Models", "Records", "Activations",
+                "Analysis", "Selection", "Probing",
                 "Reporting", "Evaluation", "Tensors", "CKernels",
                 .product(name: "OrderedCollections", package: "swift-collections"),
                 .product(name: "Crypto", package: "swift-crypto"),
@@ -114,6 +121,12 @@ let package = Package(
             name: "ModelsTests",
             dependencies: ["Models", "Checkpoints", "Files", "Tensors", "CKernels", "TestSupport"]),
         .testTarget(
+            name: "ActivationsTests",
+            dependencies: [
+                "Activations", "Models", "Checkpoints", "Files", "Tensors", "CKernels",
+                "TestSupport",
+            ]),
+        .testTarget(
             name: "AnalysisTests",
             dependencies: [
                 "Analysis", "Models", "Corpus", "Records", "Checkpoints", "Files", "Tensors",
@@ -134,7 +147,8 @@ let package = Package(
                 "TestSupport",
             ]),
         .testTarget(name: "ReportingTests", dependencies: ["Reporting", "TestSupport"]),
-        .testTarget(name: "CommandTests", dependencies: ["Files", "TestSupport"]),
+        .testTarget(
+            name: "CommandTests", dependencies: ["Activations", "Files", "TestSupport"]),
     ],
     swiftLanguageModes: [.v6]
 )

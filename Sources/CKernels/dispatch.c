@@ -134,6 +134,8 @@ float etd_softmax_block(float *scores, size_t count, float factor, float *maximu
 
 void etd_exp(const float *x, float *out, size_t count) { table()->exp_row(x, out, count); }
 
+float etd_max_abs(const float *x, size_t count) { return table()->max_abs(x, count); }
+
 int etd_all_finite(const float *x, size_t count) { return table()->all_finite(x, count); }
 
 etd_pair_products_t etd_pair_products(const float *h, const float *g, size_t d) {
@@ -171,6 +173,10 @@ void etd_lens_panel(etd_lens_row_t *states, const float *logits, size_t rows, si
 
 void etd_round_bf16(const float *x, uint16_t *out, size_t count) {
     table()->round_bf16(x, out, count);
+}
+
+void etd_round_f16(const float *x, uint16_t *out, size_t count) {
+    table()->round_f16(x, out, count);
 }
 
 size_t etd_left_strip(void) { return table()->left_strip; }

@@ -282,6 +282,17 @@ static void exp_row(const float *x, float *out, size_t count) {
     }
 }
 
+static float max_abs(const float *x, size_t count) {
+    const v16i magnitude = (v16i){} + 0x7FFFFFFF;
+    v16f largest = {};
+    size_t i = 0;
+    // A comparison with NaN is false, so NaN never replaces what is there.
+    for (; i + LANES <= count; i += LANES)
+        largest = max16((v16f)((v16i)load16(x + i) & magnitude), largest);
+    if (i < count) largest = max16((v16f)((v16i)load_part(x + i, count - i, 0) & magnitude), largest);
+    return max_lanes(largest);
+}
+
 static int all_finite(const float *x, size_t count) {
     // x - x is 0 for finite values and NaN otherwise; a sum keeps the NaN.
     v16f sums = {};
@@ -508,6 +519,29 @@ static void round_bf16(const float *x, uint16_t *out, size_t count) {
     }
 }
 
+// To nearest even, without branches. For results below half's smallest normal number, 2⁻¹⁴, adding 0.5
+// leaves the rounded digits at the end of the sum's significand, since f32's last digit there is worth
+// 2⁻²⁴, as half's is. Above, the exponents' biases differ by 112.
+static void round_f16(const float *x, uint16_t *out, size_t count) {
+    for (size_t i = 0; i < count; i++) {
+        uint32_t bits;
+        memcpy(&bits, x + i, 4);
+        const uint32_t sign = bits >> 16 & 0x8000u;
+        const uint32_t size = bits & 0x7FFFFFFFu;
+        float small;
+        memcpy(&small, &size, 4);
+        small += 0.5f;
+        uint32_t subnormal;
+        memcpy(&subnormal, &small, 4);
+        subnormal -= 0x3F000000u;
+        const uint32_t normal = (size - (112u << 23) + 0xFFFu + (size >> 13 & 1u)) >> 13;
+        uint32_t half = size < 0x38800000u ? subnormal : normal;
+        half = size >= 0x477FF000u ? 0x7C00u : half;
+        half = size > 0x7F800000u ? 0x7E00u : half;
+        out[i] = (uint16_t)(sign | half);
+    }
+}
+
 #include "product_body.h"
 
 const etd_kernel_table_t ETD_TABLE = {
@@ -526,6 +560,7 @@ const etd_kernel_table_t ETD_TABLE = {
     .rotate = rotate,
     .softmax_block = softmax_block,
     .exp_row = exp_row,
+    .max_abs = max_abs,
     .all_finite = all_finite,
     .pair_products = pair_products,
     .turn_products = turn_products,
@@ -536,6 +571,7 @@ const etd_kernel_table_t ETD_TABLE = {
     .argmax = argmax,
     .lens_panel = lens_panel,
     .round_bf16 = round_bf16,
+    .round_f16 = round_f16,
     .left_strip = MR,
     .right_strip = NR,
     .pack_left = pack_left,

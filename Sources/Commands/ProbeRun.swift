@@ -41,9 +41,6 @@ public struct ProbeRun {
         self.quiet = quiet
     }
 
-    /// Names the default text in records.
-    static let defaultTextName = "(the project's own text)"
-
     /// Runs it and gives what was written.
     public func run() throws -> (layers: LayersRecord, split: SplitRecord, run: RunRecord) {
         let made = try RunDirectory.prepare(out, overwrite: overwrite)
@@ -65,7 +62,7 @@ public struct ProbeRun {
         let loaded = try ModelSource(model.model).open(arithmetic: model.arithmetic)
         let opened = clock.seconds
 
-        let documents = try self.documents(loaded)
+        let documents = try data.documents(of: loaded)
         let probes = try preparedProbes(loaded)
         let tokenized = clock.seconds
 
@@ -89,8 +86,8 @@ public struct ProbeRun {
         var layers = LayersRecord(
             model: modelRecord,
             data: DataRecord(
-                path: data.data ?? Self.defaultTextName, documents: documents.count, tokens: tokens,
-                sequenceLength: sequenceLength(loaded), bos: data.bos.rawValue),
+                path: data.data ?? DefaultText.name, documents: documents.count, tokens: tokens,
+                sequenceLength: data.sequenceLength(of: loaded), bos: data.bos.rawValue),
             precision: model.arithmetic.rawValue, layers: result.layers,
             boundaries: result.boundaries, cka: result.cka)
         if let record = probed?.record { layers.take(record) }
@@ -103,25 +100,6 @@ public struct ProbeRun {
                 probeFit: probed?.times.fit))
         try RunDirectory.write(layers: layers, split: split, run: run, to: out)
         return (layers, split, run)
-    }
-
-    func sequenceLength(_ loaded: LoadedModel) -> Int {
-        data.sequenceLength ?? min(1024, loaded.model.configuration.contextLength)
-    }
-
-    private func documents(_ loaded: LoadedModel) throws -> [Document] {
-        let context = loaded.model.configuration.contextLength
-        let length = sequenceLength(loaded)
-        guard length <= context else {
-            throw CorpusError.invalidWindow(
-                length: length, problem: "the model's context is \(context)")
-        }
-        let reader = CorpusReader(
-            tokenizer: try loaded.tokenizer(),
-            vocabularySize: loaded.model.configuration.vocabularySize, sequenceLength: length,
-            limit: data.sequences, bos: data.bos)
-        if let path = data.data { return try reader.read(path: path) }
-        return try reader.read(text: DefaultText.text, path: Self.defaultTextName)
     }
 
     private typealias Prepared = (
@@ -233,7 +211,33 @@ struct Stopwatch {
 
 /// The text that is probed without `--data`: the project's own, compiled in.
 public enum DefaultText {
+    /// Names the text in records.
+    static let name = "(the project's own text)"
+
     public static var text: String {
         String(decoding: PackageResources.default_text_txt, as: UTF8.self)
+    }
+}
+
+extension DataOptions {
+    /// Tokens per window.
+    public func sequenceLength(of loaded: LoadedModel) -> Int {
+        sequenceLength ?? min(1024, loaded.model.configuration.contextLength)
+    }
+
+    /// What to run, in order.
+    public func documents(of loaded: LoadedModel) throws -> [Document] {
+        let context = loaded.model.configuration.contextLength
+        let length = sequenceLength(of: loaded)
+        guard length <= context else {
+            throw CorpusError.invalidWindow(
+                length: length, problem: "the model's context is \(context)")
+        }
+        let reader = CorpusReader(
+            tokenizer: try loaded.tokenizer(),
+            vocabularySize: loaded.model.configuration.vocabularySize, sequenceLength: length,
+            limit: sequences, bos: bos)
+        if let path = data { return try reader.read(path: path) }
+        return try reader.read(text: DefaultText.text, path: DefaultText.name)
     }
 }

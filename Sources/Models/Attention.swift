@@ -238,4 +238,38 @@ package struct BlockedAttention {
         copy(border..<keys.upperBound, from: place + border - position)
         return (UnsafePointer(gathered), UnsafePointer(values))
     }
+
+    /// The weights themselves, for who wants to look at them: each row's whole softmax at once.
+    ///
+    /// - Parameters:
+    ///   - positions: of the queries.
+    ///   - out: [T, heads, positions.upperBound], 0 for keys that a query does not see.
+    package func pattern(_ positions: Range<Int>, into out: FloatBuffer) {
+        let keys = positions.upperBound
+        let width = slot.headDimension
+        let tiles = (positions.count + Self.queriesPerTile - 1) / Self.queriesPerTile
+        let group = heads / keyValueHeads
+        Parallel.forEach(heads * tiles) { item in
+            let head = item % heads
+            let first = positions.lowerBound + item / heads * Self.queriesPerTile
+            let last = min(positions.upperBound, first + Self.queriesPerTile)
+            let start = (first - positions.lowerBound) * heads + head
+            MatrixProduct.tile(
+                queries.pointer + start * width, rows: last - first, stride: heads * width,
+                slot.keys.pointer + slot.offset(head: head / group, place: 0), columns: keys,
+                depth: width, into: out.pointer + start * keys, outStride: heads * keys)
+            for position in first..<last {
+                let line =
+                    out.pointer + ((position - positions.lowerBound) * heads + head) * keys
+                let low = max(0, window.map { position - $0 + 1 } ?? 0)
+                memset(line, 0, low * 4)
+                memset(line + position + 1, 0, (keys - position - 1) * 4)
+                var maximum = -Float.infinity
+                var sum: Float = 0
+                _ = etd_softmax_block(
+                    line + low, position + 1 - low, scale, &maximum, &sum)
+                etd_scale(line + low, 1 / sum, position + 1 - low)
+            }
+        }
+    }
 }

@@ -23,6 +23,9 @@ public final class Session {
     /// The table of each layer; nil where positions are learned.
     private let rotaryOfLayer: [RotaryTable?]
     private let buffers: Buffers
+    /// [block, heads, capacity]: made when a tap first wants it.
+    private lazy var pattern = FloatBuffer(
+        count: min(capacity, Self.blockLength) * model.configuration.headCount * capacity)
 
     /// What one block needs, T = block rows.
     private struct Buffers {
@@ -214,11 +217,17 @@ public final class Session {
         try show(.key, index, step, positions, b.key, keyWidth, taps)
         try show(.value, index, step, positions, b.value, keyWidth, taps)
         rotateAndStore(slots[index], rotaryOfLayer[step.layer], segments)
-        BlockedAttention(
+        let attention = BlockedAttention(
             queries: b.query, slot: slots[index], heads: c.headCount,
             keyValueHeads: c.keyValueHeadCount, window: layer.attention.window,
-            scale: c.attentionScale, out: b.mixed
-        ).run(segments)
+            scale: c.attentionScale, out: b.mixed)
+        attention.run(segments)
+        if taps.contains(where: { $0.wants(.attentionPattern) }) {
+            attention.pattern(positions, into: pattern)
+            try show(
+                .attentionPattern, index, step, positions, pattern,
+                c.headCount * positions.upperBound, taps)
+        }
         layer.attentionOutput(b.mixed, rows: rows, into: b.output)
         // In parallel, the MLP reads the state that attention has not been added to yet; without a
         // norm of its own it reads attention's input.

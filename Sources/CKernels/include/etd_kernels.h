@@ -66,6 +66,9 @@ float etd_softmax_block(float *scores, size_t count, float scale, float *maximum
 // out[i] = exp(x[i]); results below the smallest normal number are 0, above 88.02 the input is clamped.
 void etd_exp(const float *x, float *out, size_t count);
 
+// The largest |x|, 0 for none; NaN is passed over.
+float etd_max_abs(const float *x, size_t count);
+
 // 1 when every value is finite, else 0.
 int etd_all_finite(const float *x, size_t count);
 
@@ -141,6 +144,9 @@ int etd_exact_carry(int64_t *high, int64_t *low, size_t count);
 
 // bfloat16, rounded to nearest even; a NaN stays one.
 void etd_round_bf16(const float *x, uint16_t *out, size_t count);
+
+// IEEE half, rounded to nearest even: from 65,520 on infinity; a NaN stays one.
+void etd_round_f16(const float *x, uint16_t *out, size_t count);
 
 // Rows of a strip of the left side and columns of a strip of the right side, at the level in use.
 // Packed memory belongs to the level it was packed at.
