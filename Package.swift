@@ -26,6 +26,7 @@ let package = Package(
         .systemLibrary(
             name: "COpenBLAS", pkgConfig: "openblas", providers: [.apt(["libopenblas-dev"])]),
         .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
+        .systemLibrary(name: "CHDF5", pkgConfig: "hdf5", providers: [.apt(["libhdf5-dev"])]),
         .target(name: "CKernels"),
         .target(name: "CMappings"),
         .target(
@@ -55,18 +56,29 @@ let package = Package(
             ]),
         .target(name: "Corpus", dependencies: ["Files", "Tokenizers", "CZlib"]),
         .target(
+            name: "Activations",
+            dependencies: [
+                "Files", "Models", "Tensors", "CKernels", "CHDF5", "CZlib",
+                .product(name: "Crypto", package: "swift-crypto"),
+            ]),
+        .target(
             name: "Analysis",
             dependencies: ["Models", "Corpus", "Records", "Tensors", "CKernels"]),
         .target(
             name: "Evaluation",
             dependencies: ["Models", "Tokenizers", "Corpus", "Files", "Tensors", "CKernels"]),
-        .target(name: "Selection", dependencies: ["Records"]),
+        .target(name: "Selection", dependencies: ["Records", "Tensors"]),
+        .target(
+            name: "Probing",
+            dependencies: [
+                "Files", "Models", "Corpus", "Tokenizers", "Records", "Tensors", "COpenBLAS",
+            ]),
         .target(name: "Reporting", dependencies: ["Records"]),
         .target(
             name: "Commands",
             dependencies: [
-                "Files", "Checkpoints", "Tokenizers", "Corpus", "Models", "Records", "Analysis",
-                "Selection",
+                "Files", "Checkpoints", "Tokenizers", "Corpus", "Models", "Records", "Activations",
+                "Analysis", "Selection", "Probing",
                 "Reporting", "Evaluation", "Tensors", "CKernels",
                 .product(name: "OrderedCollections", package: "swift-collections"),
                 .product(name: "Crypto", package: "swift-crypto"),
@@ -76,7 +88,8 @@ let package = Package(
         .executableTarget(
             name: "etd-analyze",
             dependencies: [
-                "Commands", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                "Commands", "Probing",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ]),
         .executableTarget(
             name: "etd",
@@ -108,6 +121,12 @@ let package = Package(
             name: "ModelsTests",
             dependencies: ["Models", "Checkpoints", "Files", "Tensors", "CKernels", "TestSupport"]),
         .testTarget(
+            name: "ActivationsTests",
+            dependencies: [
+                "Activations", "Models", "Checkpoints", "Files", "Tensors", "CKernels",
+                "TestSupport",
+            ]),
+        .testTarget(
             name: "AnalysisTests",
             dependencies: [
                 "Analysis", "Models", "Corpus", "Records", "Checkpoints", "Files", "Tensors",
@@ -119,9 +138,17 @@ let package = Package(
                 "Evaluation", "Models", "Checkpoints", "Tokenizers", "Corpus", "Files",
                 "TestSupport",
             ]),
-        .testTarget(name: "SelectionTests", dependencies: ["Selection", "TestSupport"]),
+        .testTarget(
+            name: "SelectionTests", dependencies: ["Selection", "Tensors", "TestSupport"]),
+        .testTarget(
+            name: "ProbingTests",
+            dependencies: [
+                "Probing", "Records", "Tokenizers", "Commands", "Checkpoints", "Files", "Tensors",
+                "TestSupport",
+            ]),
         .testTarget(name: "ReportingTests", dependencies: ["Reporting", "TestSupport"]),
-        .testTarget(name: "CommandTests", dependencies: ["Files", "TestSupport"]),
+        .testTarget(
+            name: "CommandTests", dependencies: ["Activations", "Files", "TestSupport"]),
     ],
     swiftLanguageModes: [.v6]
 )

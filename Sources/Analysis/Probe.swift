@@ -6,6 +6,11 @@ import Tensors
 /// A pass that `probe` can make; all of them share one run through the model.
 public enum ProbePass: String, Sendable, CaseIterable {
     case angular, influence, contribution, lens, geometry
+    /// Linear probes: made by the module Probing on examples of their own.
+    case probes
+
+    /// What a run makes that names no passes.
+    public static let standard = Set(allCases).subtracting([.probes])
 }
 
 /// The main job: runs documents through a model once and measures every layer and boundary.
@@ -27,7 +32,7 @@ public final class Probe {
     private let model: Transformer
     private let passes: Set<ProbePass>
 
-    public init(model: Transformer, passes: Set<ProbePass> = Set(ProbePass.allCases)) {
+    public init(model: Transformer, passes: Set<ProbePass> = ProbePass.standard) {
         self.model = model
         self.passes = passes
     }

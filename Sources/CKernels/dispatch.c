@@ -134,6 +134,8 @@ float etd_softmax_block(float *scores, size_t count, float factor, float *maximu
 
 void etd_exp(const float *x, float *out, size_t count) { table()->exp_row(x, out, count); }
 
+float etd_max_abs(const float *x, size_t count) { return table()->max_abs(x, count); }
+
 int etd_all_finite(const float *x, size_t count) { return table()->all_finite(x, count); }
 
 etd_pair_products_t etd_pair_products(const float *h, const float *g, size_t d) {
@@ -154,6 +156,8 @@ int etd_exact_add(const double *x, int64_t *high, int64_t *low, size_t count) {
 
 double etd_log_sum_exp(const float *x, size_t count) { return table()->log_sum_exp(x, count); }
 
+size_t etd_argmax(const float *x, size_t count) { return table()->argmax(x, count); }
+
 void etd_lens_row_begin(etd_lens_row_t *row) {
     *row = (etd_lens_row_t){.maximum = -INFINITY, .target_logit = NAN};
     for (int i = 0; i < ETD_LENS_TOP; i++) {
@@ -171,6 +175,10 @@ void etd_round_bf16(const float *x, uint16_t *out, size_t count) {
     table()->round_bf16(x, out, count);
 }
 
+void etd_round_f16(const float *x, uint16_t *out, size_t count) {
+    table()->round_f16(x, out, count);
+}
+
 size_t etd_left_strip(void) { return table()->left_strip; }
 
 size_t etd_right_strip(void) { return table()->right_strip; }
@@ -181,6 +189,11 @@ void etd_pack_left(const float *x, size_t row, size_t depth, float *packed) {
 
 void etd_pack_right(const float *w, size_t count, size_t stride, size_t depth, float *packed) {
     table()->pack_right(w, count, stride, depth, packed);
+}
+
+void etd_pack_right_turned(const float *w, size_t count, size_t stride, size_t depth,
+                           float *packed) {
+    table()->pack_right_turned(w, count, stride, depth, packed);
 }
 
 void etd_product(const float *left, size_t rows, const float *right, size_t columns, size_t depth,

@@ -21,6 +21,7 @@ typedef struct {
     void (*rotate)(float *, const float *, const float *, size_t);
     float (*softmax_block)(float *, size_t, float, float *, float *);
     void (*exp_row)(const float *, float *, size_t);
+    float (*max_abs)(const float *, size_t);
     int (*all_finite)(const float *, size_t);
     etd_pair_products_t (*pair_products)(const float *, const float *, size_t);
     etd_turn_products_t (*turn_products)(const float *, const float *, const float *, size_t);
@@ -28,12 +29,15 @@ typedef struct {
     void (*widen)(const float *, double *, size_t);
     int (*exact_add)(const double *, int64_t *, int64_t *, size_t);
     double (*log_sum_exp)(const float *, size_t);
+    size_t (*argmax)(const float *, size_t);
     void (*lens_panel)(etd_lens_row_t *, const float *, size_t, size_t, int32_t, size_t, int32_t,
                        float *);
     void (*round_bf16)(const float *, uint16_t *, size_t);
+    void (*round_f16)(const float *, uint16_t *, size_t);
     size_t left_strip, right_strip;
     void (*pack_left)(const float *, size_t, size_t, float *);
     void (*pack_right)(const float *, size_t, size_t, size_t, float *);
+    void (*pack_right_turned)(const float *, size_t, size_t, size_t, float *);
     void (*product)(const float *, size_t, const float *, size_t, size_t, float *, size_t);
 } etd_kernel_table_t;
 

@@ -5,6 +5,7 @@ import Crypto
 import Files
 import Foundation
 import Models
+import Probing
 import Records
 import Reporting
 import Selection
@@ -15,6 +16,8 @@ public struct ProbeRun {
     public var model: ModelOptions
     public var data: DataOptions
     public var passes: Set<ProbePass>
+    public var probing: LinearProbeOptions
+    public var split: SplitOptions
     public var sensitivity: Double
     public var hashed: Bool
     public var out: String
@@ -22,21 +25,21 @@ public struct ProbeRun {
     public var quiet: Bool
 
     public init(
-        model: ModelOptions, data: DataOptions, passes: Set<ProbePass>, sensitivity: Double,
-        hashed: Bool, out: String, overwrite: Bool, quiet: Bool
+        model: ModelOptions, data: DataOptions, passes: Set<ProbePass>, probing: LinearProbeOptions,
+        split: SplitOptions, sensitivity: Double, hashed: Bool, out: String, overwrite: Bool,
+        quiet: Bool
     ) {
         self.model = model
         self.data = data
         self.passes = passes
+        self.probing = probing
+        self.split = split
         self.sensitivity = sensitivity
         self.hashed = hashed
         self.out = out
         self.overwrite = overwrite
         self.quiet = quiet
     }
-
-    /// Names the default text in records.
-    static let defaultTextName = "(the project's own text)"
 
     /// Runs it and gives what was written.
     public func run() throws -> (layers: LayersRecord, split: SplitRecord, run: RunRecord) {
@@ -59,7 +62,8 @@ public struct ProbeRun {
         let loaded = try ModelSource(model.model).open(arithmetic: model.arithmetic)
         let opened = clock.seconds
 
-        let documents = try self.documents(loaded)
+        let documents = try data.documents(of: loaded)
+        let probes = try preparedProbes(loaded)
         let tokenized = clock.seconds
 
         let tokens = documents.reduce(0) { $0 + $1.tokens.count }
@@ -76,42 +80,73 @@ public struct ProbeRun {
         }
         progress.finish()
         let passed = clock.seconds
+        let probed = try probes.map { try runProbes(loaded, $0) }
 
         let modelRecord = try loaded.record(hashed: hashed)
-        let layers = LayersRecord(
+        var layers = LayersRecord(
             model: modelRecord,
             data: DataRecord(
-                path: data.data ?? Self.defaultTextName, documents: documents.count, tokens: tokens,
-                sequenceLength: sequenceLength(loaded), bos: data.bos.rawValue),
+                path: data.data ?? DefaultText.name, documents: documents.count, tokens: tokens,
+                sequenceLength: data.sequenceLength(of: loaded), bos: data.bos.rawValue),
             precision: model.arithmetic.rawValue, layers: result.layers,
             boundaries: result.boundaries, cka: result.cka)
+        if let record = probed?.record { layers.take(record) }
         let split = try selectSplit(loaded, layers, result)
         let run = try runRecord(
             loaded, result, tokens: tokens,
             timings: RunRecord.Timings(
                 open: opened, tokenize: tokenized - opened, pass: passed - tokenized,
-                total: clock.seconds))
+                total: clock.seconds, probeForward: probed?.times.forward,
+                probeFit: probed?.times.fit))
         try RunDirectory.write(layers: layers, split: split, run: run, to: out)
         return (layers, split, run)
     }
 
-    func sequenceLength(_ loaded: LoadedModel) -> Int {
-        data.sequenceLength ?? min(1024, loaded.model.configuration.contextLength)
+    private typealias Prepared = (
+        pass: ProbingPass, tasks: [(data: ProbeTaskData, documents: [Document])]
+    )
+
+    /// The linear probes' tasks, tokenized; nil when none are asked for.
+    private func preparedProbes(_ loaded: LoadedModel) throws -> Prepared? {
+        let depth = probing.depth(named: passes.contains(.probes))
+        guard depth != .none else { return nil }
+        guard let tokenizer = try loaded.tokenizer() else {
+            throw CommandError.noTokenizer(path: loaded.checkpoint.path)
+        }
+        let pass = ProbingPass(
+            model: loaded.model, plan: try split.plan(for: loaded), tokenizer: tokenizer,
+            bos: data.bos, depth: depth, seed: probing.seed)
+        let tasks = try probing.tasks().map { task in
+            (data: task, documents: try pass.documents(task))
+        }
+        if let directory = probing.probeFeatures { try FeatureFiles.prepare(directory) }
+        return (pass, tasks)
     }
 
-    private func documents(_ loaded: LoadedModel) throws -> [Document] {
-        let context = loaded.model.configuration.contextLength
-        let length = sequenceLength(loaded)
-        guard length <= context else {
-            throw CorpusError.invalidWindow(
-                length: length, problem: "the model's context is \(context)")
+    private func runProbes(
+        _ loaded: LoadedModel, _ prepared: Prepared
+    ) throws -> (record: ProbesRecord, times: ProbingPass.Times) {
+        let progress = ProgressReporter(
+            label: "linear probes",
+            total: prepared.tasks.reduce(0) { $0 + $1.documents.count }, unit: "examples",
+            quiet: quiet)
+        do {
+            let result = try prepared.pass.run(
+                prepared.tasks,
+                features: { task, store in
+                    if let directory = probing.probeFeatures {
+                        try FeatureFiles.write(task, store, to: directory)
+                    }
+                }, progress: { progress.advance(by: $0) })
+            progress.finish()
+            return result
+        } catch let error as ModelError {
+            progress.abandon()
+            throw CommandError.pass(path: loaded.checkpoint.path, problem: error.description)
+        } catch {
+            progress.abandon()
+            throw error
         }
-        let reader = CorpusReader(
-            tokenizer: try loaded.tokenizer(),
-            vocabularySize: loaded.model.configuration.vocabularySize, sequenceLength: length,
-            limit: data.sequences, bos: data.bos)
-        if let path = data.data { return try reader.read(path: path) }
-        return try reader.read(text: DefaultText.text, path: Self.defaultTextName)
     }
 
     private func selectSplit(
@@ -176,7 +211,33 @@ struct Stopwatch {
 
 /// The text that is probed without `--data`: the project's own, compiled in.
 public enum DefaultText {
+    /// Names the text in records.
+    static let name = "(the project's own text)"
+
     public static var text: String {
         String(decoding: PackageResources.default_text_txt, as: UTF8.self)
+    }
+}
+
+extension DataOptions {
+    /// Tokens per window.
+    public func sequenceLength(of loaded: LoadedModel) -> Int {
+        sequenceLength ?? min(1024, loaded.model.configuration.contextLength)
+    }
+
+    /// What to run, in order.
+    public func documents(of loaded: LoadedModel) throws -> [Document] {
+        let context = loaded.model.configuration.contextLength
+        let length = sequenceLength(of: loaded)
+        guard length <= context else {
+            throw CorpusError.invalidWindow(
+                length: length, problem: "the model's context is \(context)")
+        }
+        let reader = CorpusReader(
+            tokenizer: try loaded.tokenizer(),
+            vocabularySize: loaded.model.configuration.vocabularySize, sequenceLength: length,
+            limit: sequences, bos: bos)
+        if let path = data { return try reader.read(path: path) }
+        return try reader.read(text: DefaultText.text, path: DefaultText.name)
     }
 }

@@ -88,7 +88,10 @@ public struct CorpusReader: Sendable {
             } catch {
                 throw .line(path: path, line: number, problem: "not valid JSON: \(error)")
             }
-            documents.append(try document(json, path: path, line: number))
+            var document = try document(json, path: path, line: number)
+            document.labels = json["labels"]?.objectValue ?? [:]
+            if let label = json["label"] { document.labels["label"] = label }
+            documents.append(document)
         }
         guard !documents.isEmpty else { throw .empty(path: path) }
         return documents

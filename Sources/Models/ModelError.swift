@@ -15,6 +15,8 @@ public enum ModelError: Error, Equatable, CustomStringConvertible {
     case invalidPlan(problem: String)
     /// A tap asked for a site that the model's layers do not have.
     case noSuchSite(site: Site, architecture: String)
+    /// A tap stopped the pass, for the reason that it gives.
+    case stopped(reason: String)
 
     public var description: String { text.onOneLine }
 
@@ -47,6 +49,7 @@ public enum ModelError: Error, Equatable, CustomStringConvertible {
         case .noSuchSite(let site, let architecture):
             "the site \(site.rawValue) does not exist in this \(architecture) model: its attention and "
                 + "MLP run in parallel on the layer's input; use attn_out and mlp_out"
+        case .stopped(let reason): reason
         }
     }
 

@@ -12,6 +12,9 @@ public enum Site: String, Sendable, CaseIterable {
     case query = "q"
     case key = "k"
     case value = "v"
+    /// The attention weights after the softmax. A position's values are [heads, keys], with keys the
+    /// positions up to the end of its block; those it does not see have weight 0.
+    case attentionPattern = "attn_pattern"
 }
 
 /// One block of positions at one site, valid only during the call that hands it over.

@@ -28,6 +28,7 @@ extension LayersRecord {
         if let cka {
             members["cka"] = .array(cka.map { row in .array(row.map { .number($0) }) })
         }
+        if let probes { members["probes"] = probes.json }
         return .object(members)
     }
 
@@ -62,7 +63,9 @@ extension LayersRecord {
             boundaries: try reader.elements("boundaries") { (element) throws(FileError) in
                 Boundary(index: try element.int("index"), metrics: element.estimates())
             },
-            cka: try reader.matrix("cka"))
+            cka: try reader.matrix("cka"),
+            probes: reader.json["probes"] == nil
+                ? nil : try ProbesRecord(reader.member("probes")))
     }
 
     /// One row per layer, then the columns of the boundary the layer writes to (index + 1),

@@ -54,10 +54,12 @@ public struct LayersRecord: Sendable, Equatable {
     public var boundaries: [Boundary]
     /// Linear CKA of all pairs of boundaries, [L + 1][L + 1]; nil when it was not measured.
     public var cka: [[Double?]]?
+    /// What linear probes read; nil when they were not fitted.
+    public var probes: ProbesRecord?
 
     public init(
         model: ModelRecord, data: DataRecord, precision: String, layers: [Layer],
-        boundaries: [Boundary], cka: [[Double?]]? = nil
+        boundaries: [Boundary], cka: [[Double?]]? = nil, probes: ProbesRecord? = nil
     ) {
         self.model = model
         self.data = data
@@ -65,6 +67,21 @@ public struct LayersRecord: Sendable, Equatable {
         self.layers = layers
         self.boundaries = boundaries
         self.cka = cka
+        self.probes = probes
+    }
+
+    /// Takes in what linear probes read. Their scores become the layers' where they speak of the base
+    /// model, each layer run once.
+    public mutating func take(_ probes: ProbesRecord) {
+        self.probes = probes
+        guard probes.plan == nil, probes.relevance.count == layers.count else { return }
+        for (index, step) in probes.relevance.enumerated() {
+            layers[index].scores["reasoning_relevance"] = step.score.value
+            layers[index].scores["reasoning_relevance_low"] = step.score.low
+            layers[index].scores["reasoning_relevance_high"] = step.score.high
+            layers[index].scores["reasoning_gain"] = step.reasoningGain.value
+            layers[index].scores["surface_gain"] = step.surfaceGain.value
+        }
     }
 
     /// One value per layer, nil where a layer has none.

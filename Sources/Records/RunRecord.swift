@@ -10,12 +10,20 @@ public struct RunRecord: Sendable, Equatable {
         public var tokenize: Double
         public var pass: Double
         public var total: Double
+        /// The examples of linear probes through the model, and fitting; nil without them.
+        public var probeForward: Double?
+        public var probeFit: Double?
 
-        public init(open: Double, tokenize: Double, pass: Double, total: Double) {
+        public init(
+            open: Double, tokenize: Double, pass: Double, total: Double,
+            probeForward: Double? = nil, probeFit: Double? = nil
+        ) {
             self.open = open
             self.tokenize = tokenize
             self.pass = pass
             self.total = total
+            self.probeForward = probeForward
+            self.probeFit = probeFit
         }
     }
 
@@ -71,6 +79,12 @@ public struct RunRecord: Sendable, Equatable {
                     uniqueKeysWithValues: values.sorted { $0.key < $1.key }
                         .map { ($0.key, JSON.string($0.value)) }))
         }
+        var timings: JSON.Object = [
+            "open_s": .number(self.timings.open), "tokenize_s": .number(self.timings.tokenize),
+            "pass_s": .number(self.timings.pass), "total_s": .number(self.timings.total),
+        ]
+        if let seconds = self.timings.probeForward { timings["probe_forward_s"] = .number(seconds) }
+        if let seconds = self.timings.probeFit { timings["probe_fit_s"] = .number(seconds) }
         return [
             "schema": .string(Self.schema),
             "created": .string(created),
@@ -81,10 +95,7 @@ public struct RunRecord: Sendable, Equatable {
             "hashes": object(hashes),
             "tokens": .number(tokens),
             "peak_rss_bytes": .number(peakResidentBytes),
-            "timings": [
-                "open_s": .number(timings.open), "tokenize_s": .number(timings.tokenize),
-                "pass_s": .number(timings.pass), "total_s": .number(timings.total),
-            ],
+            "timings": .object(timings),
             "self_checks": .array(
                 selfChecks.map {
                     [
@@ -111,7 +122,9 @@ public struct RunRecord: Sendable, Equatable {
             tokens: try reader.int("tokens"), peakResidentBytes: try reader.int("peak_rss_bytes"),
             timings: Timings(
                 open: try timings.double("open_s"), tokenize: try timings.double("tokenize_s"),
-                pass: try timings.double("pass_s"), total: try timings.double("total_s")),
+                pass: try timings.double("pass_s"), total: try timings.double("total_s"),
+                probeForward: timings.json["probe_forward_s"]?.doubleValue,
+                probeFit: timings.json["probe_fit_s"]?.doubleValue),
             selfChecks: try reader.elements("self_checks") { (element) throws(FileError) in
                 SelfCheck(
                     name: try element.string("name"), value: try element.double("value"),

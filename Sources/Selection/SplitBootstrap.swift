@@ -1,4 +1,5 @@
 import Records
+import Tensors
 
 /// How stable a split is over documents: Kneedle's answer on means over documents drawn with
 /// replacement. The same seed gives the same draws on every machine.
@@ -58,35 +59,5 @@ public struct SplitBootstrap: Sendable, Equatable {
         return Distribution(
             resamples: resamples, documents: documents.count,
             entries: entries.sorted { $0.count > $1.count })
-    }
-}
-
-/// SplitMix64 (Steele, Lea and Flood 2014): small, and the same sequence everywhere, unlike the
-/// standard library's generator.
-public struct SplitMix64: RandomNumberGenerator, Sendable {
-    private var state: UInt64
-
-    public init(seed: UInt64) {
-        state = seed
-    }
-
-    public mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var mixed = state
-        mixed = (mixed ^ (mixed >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        mixed = (mixed ^ (mixed >> 27)) &* 0x94D0_49BB_1331_11EB
-        return mixed ^ (mixed >> 31)
-    }
-
-    /// A whole number in 0..<bound, all equally likely (Lemire 2019): the high half of the product
-    /// of a draw and `bound`; draws that would favour some numbers are thrown away.
-    /// - Parameter bound: at least 1.
-    public mutating func below(_ bound: Int) -> Int {
-        let bound = UInt64(bound)
-        let unfair = (0 &- bound) % bound
-        while true {
-            let product = next().multipliedFullWidth(by: bound)
-            if product.low >= unfair { return Int(product.high) }
-        }
     }
 }

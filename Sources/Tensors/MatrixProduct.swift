@@ -8,6 +8,9 @@ public enum MatrixProduct {
     /// OpenBLAS must not start threads of its own. Every entry point below goes through this.
     static let singleThreadedBLAS: Void = openblas_set_num_threads(1)
 
+    /// For modules that call OpenBLAS themselves: it must not start threads of its own there either.
+    public static func useOneThread() { _ = singleThreadedBLAS }
+
     /// The CPU that OpenBLAS chose its kernels for.
     public static var blasCoreType: String { String(cString: openblas_get_corename()) }
 

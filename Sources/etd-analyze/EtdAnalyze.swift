@@ -20,5 +20,7 @@ struct EtdAnalyze: ParsableCommand {
             error. Exit codes: 0 success, 1 failure (one line says why), 64 wrong usage.
             """,
         version: Product.version,
-        subcommands: [Probe.self, Lens.self, Inspect.self, Report.self])
+        subcommands: [
+            Probe.self, Lens.self, Tasks.self, Dump.self, Merge.self, Inspect.self, Report.self,
+        ])
 }

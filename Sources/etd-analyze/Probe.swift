@@ -1,6 +1,7 @@
 import Analysis
 import ArgumentParser
 import Commands
+import Probing
 import Reporting
 
 struct Probe: ParsableCommand {
@@ -16,15 +17,23 @@ struct Probe: ParsableCommand {
             there is none, RUN/report.html shows it all in a browser, RUN/run.json says how it was made. \
             Where the evidence is too thin, split.json abstains, says why and ranks alternatives.
 
+            Linear probes, when asked for, read reasoning tasks and surface controls from every \
+            boundary and score each layer's reasoning relevance (`etd-analyze tasks` lists the tasks); \
+            with --split and --iterations they read the looped model, the other passes the base model.
+
             Examples:
               etd-analyze probe --model smollm2-135m-instruct --out runs/smollm2
               etd-analyze probe --model ./OLMo-2-0425-1B --out runs/olmo2 \\
                 --data c4.jsonl.gz --sequences 1000 --sequence-length 512 \\
                 --passes angular
+              etd-analyze probe --model smollm2-135m-instruct --out runs/probes \\
+                --probes ridge --probe-examples 500
             """)
 
     @OptionGroup(title: "Model options") var model: ModelOptions
     @OptionGroup(title: "Data options") var data: DataOptions
+    @OptionGroup(title: "Linear probe options") var probing: LinearProbeOptions
+    @OptionGroup(title: "Split options (linear probes only)") var split: SplitOptions
     @OptionGroup var output: OutputOptions
 
     @Option(
@@ -37,10 +46,11 @@ struct Probe: ParsableCommand {
         help: ArgumentHelp(
             "Only these passes, separated by commas.",
             discussion:
-                "angular, influence, contribution, lens, geometry. The split needs angular.",
+                "angular, influence, contribution, lens, geometry, probes; all but the last by default. The "
+                + "split needs angular.",
             valueName: "pass,…"),
         transform: parsePasses)
-    var passes: Set<ProbePass> = Set(ProbePass.allCases)
+    var passes: Set<ProbePass> = ProbePass.standard
 
     @Option(
         help: ArgumentHelp(
@@ -58,12 +68,20 @@ struct Probe: ParsableCommand {
         guard sensitivity.isFinite, sensitivity >= 0 else {
             throw ValidationError("--sensitivity must be 0 or more, not \(sensitivity)")
         }
+        if split.split != nil, probing.depth(named: passes.contains(.probes)) == .none {
+            throw ValidationError(
+                "--split is for linear probes, which this run does not make; add --probes ridge")
+        }
+        if probing.probes == ProbeDepth.none, passes.contains(.probes) {
+            throw ValidationError("--probes none and --passes …,probes contradict each other")
+        }
     }
 
     func run() throws {
         let run = ProbeRun(
-            model: model, data: data, passes: passes, sensitivity: sensitivity, hashed: hash,
-            out: out, overwrite: overwrite, quiet: output.quiet)
+            model: model, data: data, passes: passes, probing: probing, split: split,
+            sensitivity: sensitivity, hashed: hash, out: out, overwrite: overwrite,
+            quiet: output.quiet)
         let (layers, split, _) = try run.run()
         try Terminal.write(
             TerminalSummary.text(

@@ -6,7 +6,8 @@ import Testing
 
 @Suite struct UsageTests {
     static let subcommands = [
-        (analyze, "probe"), (analyze, "lens"), (analyze, "inspect"), (analyze, "report"),
+        (analyze, "probe"), (analyze, "lens"), (analyze, "tasks"), (analyze, "inspect"),
+        (analyze, "report"),
         (etd, "tokenize"), (etd, "score"),
     ]
 
@@ -53,6 +54,24 @@ import Testing
         (analyze, ["probe", "--model", "m", "--out", "o", "--passes", ""], "pass"),
         (analyze, ["probe", "--model", "m", "--out", "o", "--sensitivity", "-1"], "--sensitivity"),
         (analyze, ["probe", "--model", "m", "--out", "o", "--precision", "f8"], "--precision"),
+        (analyze, ["probe", "--model", "m", "--out", "o", "--probes", "some"], "--probes"),
+        (
+            analyze, ["probe", "--model", "m", "--out", "o", "--probe-tasks", "syllogismus"],
+            "syllogism"
+        ),
+        (
+            analyze, ["probe", "--model", "m", "--out", "o", "--probe-examples", "0"],
+            "--probe-examples"
+        ),
+        (analyze, ["probe", "--model", "m", "--out", "o", "--split", "1-1-1"], "--probes"),
+        (
+            analyze,
+            ["probe", "--model", "m", "--out", "o", "--probes", "none", "--passes", "probes"],
+            "--probes none"
+        ),
+        (analyze, ["tasks", "runing_sum"], "did you mean \"running_sum\""),
+        (analyze, ["tasks", "syllogism:9"], "2 to 5"),
+        (analyze, ["tasks", "--examples", "-1"], "--examples"),
         (analyze, ["lens", "--model", "m"], "--prompt"),
         (analyze, ["lens", "--model", "m", "--prompt", "a", "--top-k", "6"], "--top-k"),
         (analyze, ["lens", "--model", "m", "--prompt", "a", "--iterations", "2"], "--split"),

@@ -1,6 +1,7 @@
 import Files
 import Records
 import Selection
+import Tensors
 import Testing
 
 @Suite struct BootstrapTests {

@@ -66,6 +66,9 @@ float etd_softmax_block(float *scores, size_t count, float scale, float *maximum
 // out[i] = exp(x[i]); results below the smallest normal number are 0, above 88.02 the input is clamped.
 void etd_exp(const float *x, float *out, size_t count);
 
+// The largest |x|, 0 for none; NaN is passed over.
+float etd_max_abs(const float *x, size_t count);
+
 // 1 when every value is finite, else 0.
 int etd_all_finite(const float *x, size_t count);
 
@@ -88,6 +91,9 @@ void etd_widen(const float *x, double *out, size_t count);
 
 // log Σ exp(x) over a row, in f64 across blocks.
 double etd_log_sum_exp(const float *x, size_t count);
+
+// The index of the greatest value, the lowest one of equals; 0 if all are NaN or -inf.
+size_t etd_argmax(const float *x, size_t count);
 
 // What the lens keeps of one row of logits while the unembedding goes by panel by panel.
 // Postcondition after all panels, with p = softmax of the row and q of the final state's row:
@@ -139,6 +145,9 @@ int etd_exact_carry(int64_t *high, int64_t *low, size_t count);
 // bfloat16, rounded to nearest even; a NaN stays one.
 void etd_round_bf16(const float *x, uint16_t *out, size_t count);
 
+// IEEE half, rounded to nearest even: from 65,520 on infinity; a NaN stays one.
+void etd_round_f16(const float *x, uint16_t *out, size_t count);
+
 // Rows of a strip of the left side and columns of a strip of the right side, at the level in use.
 // Packed memory belongs to the level it was packed at.
 size_t etd_left_strip(void);
@@ -149,6 +158,9 @@ void etd_pack_left(const float *x, size_t row, size_t depth, float *packed);
 // Packs `count` columns, given as rows w[count, depth] of row stride `stride`, into whole strips:
 // packed[strips][depth][etd_right_strip()]; places beyond `count` become 0.
 void etd_pack_right(const float *w, size_t count, size_t stride, size_t depth, float *packed);
+
+// The same of columns given turned: w[depth, count] of row stride `stride`.
+void etd_pack_right_turned(const float *w, size_t count, size_t stride, size_t depth, float *packed);
 
 // out[rows, columns] = left · right from packed sides. A value is one chain of (fused, but at the scalar
 // level) multiply-adds over the depth, so its bytes do not depend on `rows` or `columns`.

@@ -23,6 +23,8 @@ package struct Heatmap: Sendable {
     package var cells: [Cell]
     /// What the scale under the picture measures.
     package var valueName: String
+    /// Stand at the rows in place of numbers, from the lowest row up.
+    package var rowNames: [String]?
 
     package init(frame: ChartFrame, cells: [Cell], valueName: String) {
         self.frame = frame
@@ -35,7 +37,8 @@ package struct Heatmap: Sendable {
         let rows = (cells.map(\.row).min() ?? 0)...(cells.map(\.row).max() ?? 0)
         let low = cells.map(\.value).min() ?? 0
         let high = cells.map(\.value).max() ?? 1
-        let (left, top, right) = (48.0, 30.0, frame.width - 12)
+        let widest = (rowNames ?? []).map(ChartFrame.textWidth).max()
+        let (left, top, right) = (widest.map { $0 + 16 } ?? 48, 30.0, frame.width - 12)
         let bottom = frame.height - 42
         let width = (right - left) / Double(columns.count)
         let height = (bottom - top) / Double(rows.count)
@@ -63,12 +66,19 @@ package struct Heatmap: Sendable {
             \(Int(value))</text>
             """
         }
-        let rowLabels = rowTicks.values.map { value -> Markup in
+        let names = (rowNames ?? []).enumerated().map { index, name -> Markup in
+            """
+            <text class="tick end" x="\(left - 6)" y="\(y(rows.lowerBound + index) + height / 2 + 4)">\
+            \(name)</text>
+            """
+        }
+        let numbers = rowTicks.values.map { value -> Markup in
             """
             <text class="tick end" x="\(left - 6)" y="\(y(Int(value)) + height / 2 + 4)">\
             \(Int(value))</text>
             """
         }
+        let rowLabels = rowNames == nil ? numbers : names
         return """
             <svg class="chart" viewBox="0 0 \(frame.width) \(frame.height)" role="img" \
             aria-labelledby="\(frame.id)-title \(frame.id)-summary" \

@@ -1,15 +1,28 @@
-/// Several series over a shared x axis, each with a band of ± one standard error.
+/// Several series over a shared x axis, each with a band of ± one standard error, or an interval.
 package struct LineChart: Sendable {
     package struct Point: Sendable {
         package var x: Double
         /// nil leaves a gap in the line.
         package var y: Double?
         package var error: Double?
+        /// The band's ends where it is no ± of the same size.
+        package var interval: ClosedRange<Double>?
 
         package init(x: Double, y: Double?, error: Double? = nil) {
             self.x = x
             self.y = y.flatMap { $0.isFinite ? $0 : nil }
             self.error = error.flatMap { $0.isFinite && $0 >= 0 ? $0 : nil }
+        }
+
+        package init(x: Double, y: Double, low: Double, high: Double) {
+            self.init(x: x, y: y)
+            if low.isFinite, high.isFinite, low <= high { interval = low...high }
+        }
+
+        /// The band at this point; nil where there is none.
+        var band: ClosedRange<Double>? {
+            guard let y else { return nil }
+            return interval ?? error.map { y - $0...y + $0 }
         }
     }
 
@@ -111,11 +124,10 @@ package struct LineChart: Sendable {
         var high = -Double.infinity
         for point in points {
             guard let y = point.y else { continue }
-            let error = point.error ?? 0
             // On a logarithmic axis a band that reaches 0 is cut, not followed.
-            let bottom = y - error
+            let bottom = point.band?.lowerBound ?? y
             low = min(low, bottom <= 0 && (logarithmic || includesZero && y >= 0) ? y : bottom)
-            high = max(high, y + error)
+            high = max(high, point.band?.upperBound ?? y)
         }
         guard low <= high else { return 0...1 }
         if logarithmic { return low...high }
@@ -134,16 +146,20 @@ package struct LineChart: Sendable {
 
     private func band(_ series: Series, _ layout: ChartLayout) -> Markup {
         let bands = segments(series).map { segment -> Markup in
-            guard segment.count > 1, segment.contains(where: { ($0.error ?? 0) > 0 }) else {
+            guard segment.count > 1,
+                segment.contains(where: { $0.band.map { $0.lowerBound < $0.upperBound } ?? false })
+            else {
                 return ""
             }
-            func corner(_ point: Point, _ sign: Double) -> Markup {
-                let value = (point.y ?? 0) + sign * (point.error ?? 0)
+            func corner(_ point: Point, upper: Bool) -> Markup {
+                let y = point.y ?? 0
+                let value = (upper ? point.band?.upperBound : point.band?.lowerBound) ?? y
                 let height = min(max(layout.y.position(value), layout.top), layout.bottom)
                 return "\(layout.x.position(point.x)) \(height)"
             }
             let outline =
-                segment.map { corner($0, 1) } + segment.reversed().map { corner($0, -1) }
+                segment.map { corner($0, upper: true) }
+                + segment.reversed().map { corner($0, upper: false) }
             return """
                 <path class="band tone\(series.tone)" d="M\(outline.joined(separator: "L"))Z"/>
                 """
@@ -185,7 +201,13 @@ package struct LineChart: Sendable {
         for series in series {
             for point in series.points where point.y != nil {
                 byX[point.x, default: []].append(
-                    "\(series.name): \(NumberText.estimate(point.y, point.error))")
+                    "\(series.name): \(NumberText.estimate(point.y, point.error))"
+                        + (point.interval.map { range in
+                            let ends = [range.lowerBound, range.upperBound].map {
+                                NumberText.significant($0, digits: 2)
+                            }
+                            return " [\(ends[0]), \(ends[1])]"
+                        } ?? ""))
             }
         }
         return byX.keys.sorted().map { x in

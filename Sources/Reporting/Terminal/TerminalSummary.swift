@@ -16,7 +16,14 @@ public enum TerminalSummary {
         parts.append(([title] + paragraph).map { $0 + "\n" }.joined())
         if let chart = chart(layers, split, style, columns) { parts.append(chart) }
         if let table = alternatives(split, style) { parts.append(table) }
+        if let table = probes(layers, style) { parts.append(table) }
         return parts.joined(separator: "\n")
+    }
+
+    /// A paragraph in lines of at most `width` columns.
+    public static func wrapped(_ text: String, width: Int) -> String {
+        TerminalText.wrapped(TerminalText.visible(text), to: min(max(width, 40), 100))
+            .map { $0 + "\n" }.joined()
     }
 
     /// One paragraph: what was decided and how sure it is.
@@ -55,6 +62,27 @@ public enum TerminalSummary {
         let chart = TerminalChart(values: layers.layerMeans(metric), zones: zones)
         return style.bold("\(metric.title), by layer") + "\n"
             + chart.text(style: style, width: width)
+    }
+
+    /// Where each task of the linear probes becomes readable.
+    private static func probes(_ layers: LayersRecord, _ style: TerminalStyle) -> String? {
+        guard let tasks = layers.probes?.tasks, !tasks.isEmpty else { return nil }
+        let table = TerminalTable(
+            columns: [
+                .init("Task"), .init("Kind"), .init("Readable at", isNumeric: true),
+                .init("Greatest selectivity", isNumeric: true), .init("at", isNumeric: true),
+            ],
+            rows: tasks.map { task in
+                let best = task.ridge.indices.max {
+                    task.ridge[$0].selectivity.value < task.ridge[$1].selectivity.value
+                }
+                let value = best.map { task.ridge[$0].selectivity.value }
+                return [
+                    task.name, task.kind, task.readableAt.map { "\($0)" } ?? "nowhere",
+                    NumberText.significant(value, digits: 2), best.map { "\($0)" } ?? "",
+                ]
+            })
+        return style.bold("Linear probes, by boundary") + "\n" + table.text(style: style)
     }
 
     /// The best window of each length, five at most.

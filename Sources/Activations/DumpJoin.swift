@@ -1,0 +1,151 @@
+import Files
+import Foundation
+
+/// Puts pieces of a dump together: the parts of one run, or shards.
+package enum DumpJoin {
+    /// A piece, whose rows stand at `rows` in the whole.
+    package struct Piece {
+        var activations: HDF5Group
+        var rows: Range<Int>
+        /// What is added to a document's number in the names of patterns.
+        var firstDocument = 0
+        /// Keeps the file open.
+        var file: HDF5File
+    }
+
+    /// Writes `/activations` of the whole, one layer after the other, so that reading a layer is
+    /// reading the file in order.
+    static func write(
+        _ sites: [ActivationFile.Site], patterns: [String], pieces: [Piece], rows: Int,
+        deflate: Int?, to root: HDF5Group
+    ) throws(ActivationError) {
+        let activations = try root.makeGroup("activations")
+        let widest = sites.map { $0.width * $0.encoding.size }.max() ?? 4
+        let chunk = DumpLayout.chunkRows(rows: rows, widest: widest)
+        for site in sites {
+            let whole = try activations.makeDataSet(
+                site.name,
+                HDF5Layout(
+                    type: site.encoding.type, shape: [site.layers.count, rows] + site.shape,
+                    chunk: [1, chunk] + site.shape, extendable: [1], deflate: deflate))
+            var largest = [Float](repeating: 0, count: site.layers.count)
+            var sets: [HDF5DataSet] = []
+            for piece in pieces {
+                let set = try piece.activations.dataSet(site.name)
+                sets.append(set)
+                let values = try set.values("max_abs", as: Float.self)
+                for (row, value) in values.enumerated() where row < largest.count {
+                    largest[row] = max(largest[row], value)
+                }
+            }
+            for row in site.layers.indices {
+                for (piece, set) in zip(pieces, sets) {
+                    try copy(set, piece.rows, row: row, site, to: whole, chunk: chunk, rows: rows)
+                }
+            }
+            try DumpAttributes.set(
+                on: whole, layers: site.layers, largest: largest, site.encoding)
+        }
+        for name in patterns {
+            let group = try activations.makeGroup(name)
+            for piece in pieces where piece.activations.isGroup(name) {
+                let source = try piece.activations.group(name)
+                for document in try source.members().compactMap(Int.init).sorted() {
+                    try group.copy(
+                        "\(document)", of: source, as: "\(piece.firstDocument + document)")
+                }
+            }
+        }
+    }
+
+    /// One row of one piece: chunk by chunk as they are stored where their borders agree, else through
+    /// their values.
+    private static func copy(
+        _ source: HDF5DataSet, _ place: Range<Int>, row: Int, _ site: ActivationFile.Site,
+        to whole: HDF5DataSet, chunk: Int, rows: Int
+    ) throws(ActivationError) {
+        let trailing = [Int](repeating: 0, count: site.shape.count)
+        let agree =
+            source.chunk == [1, chunk] + site.shape && place.lowerBound % chunk == 0
+            && (place.upperBound % chunk == 0 || place.upperBound == rows)
+        if agree {
+            for start in stride(from: 0, to: place.count, by: chunk) {
+                let bytes = try source.readChunk(at: [row, start] + trailing)
+                try bytes.withUnsafeBytesThrowing { raw throws(ActivationError) in
+                    try whole.writeChunk(
+                        at: [row, place.lowerBound + start] + trailing, raw.baseAddress!,
+                        count: raw.count)
+                }
+            }
+            return
+        }
+        let step = max(1, (4 << 20) / max(1, site.width * site.encoding.size) / chunk) * chunk
+        var bytes = [UInt8](repeating: 0, count: step * site.width * site.encoding.size)
+        for start in stride(from: 0, to: place.count, by: step) {
+            let count = [1, min(step, place.count - start)] + site.shape
+            try source.readStored(into: &bytes, start: [row, start] + trailing, count: count)
+            try whole.writeStored(
+                bytes, start: [row, place.lowerBound + start] + trailing, count: count)
+        }
+    }
+}
+
+extension DumpTarget {
+    /// Joins the finished parts into the dump, or into a virtual one that refers to them.
+    package func join(
+        _ layout: DumpLayout, header: DumpHeader, table: DumpTable, virtual: Bool
+    ) throws(ActivationError) {
+        var pieces: [DumpJoin.Piece] = []
+        for part in 0..<layout.partCount {
+            let piece = try HDF5File.open(file(Self.partName(part)))
+            pieces.append(
+                DumpJoin.Piece(
+                    activations: try piece.root.group("activations"),
+                    rows: layout.rows(ofPart: part), file: piece))
+        }
+        try complete(keepParts: virtual) { whole throws(ActivationError) in
+            let root = whole.root
+            try header.write(to: root)
+            let sites = layout.sites.filter { !$0.isPattern }.map { site in
+                ActivationFile.Site(
+                    name: site.name, layers: site.layers, tokens: layout.rows, shape: site.shape,
+                    encoding: layout.encoding, maxAbs: [], storedBytes: 0)
+            }
+            let patterns = layout.sites.filter(\.isPattern).map(\.name)
+            if virtual {
+                try writeVirtual(sites, pieces, layout, to: root)
+            } else {
+                try DumpJoin.write(
+                    sites, patterns: patterns, pieces: pieces, rows: layout.rows,
+                    deflate: layout.deflate, to: root)
+            }
+            try table.write(to: root)
+            try root.set("complete", 1)
+        }
+    }
+
+    private func writeVirtual(
+        _ sites: [ActivationFile.Site], _ pieces: [DumpJoin.Piece], _ layout: DumpLayout,
+        to root: HDF5Group
+    ) throws(ActivationError) {
+        let activations = try root.makeGroup("activations")
+        let name = folder.split(separator: "/").last.map(String.init) ?? folder
+        for site in sites {
+            var largest = [Float](repeating: 0, count: site.layers.count)
+            for piece in pieces {
+                let values = try piece.activations.dataSet(site.name)
+                    .values("max_abs", as: Float.self)
+                for (row, value) in values.enumerated() { largest[row] = max(largest[row], value) }
+            }
+            let set = try activations.makeVirtualDataSet(
+                site.name, type: site.encoding.type,
+                shape: [site.layers.count, layout.rows] + site.shape,
+                source: "/activations/\(site.name)",
+                blocks: (0..<layout.partCount).map { part in
+                    let rows = layout.rows(ofPart: part)
+                    return (name + "/" + Self.partName(part), rows.lowerBound, rows.count)
+                }, fill: site.encoding.missing)
+            try DumpAttributes.set(on: set, layers: site.layers, largest: largest, site.encoding)
+        }
+    }
+}

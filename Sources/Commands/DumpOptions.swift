@@ -1,0 +1,169 @@
+import Activations
+import ArgumentParser
+import Models
+
+/// What a dump holds, and how.
+public struct DumpOptions: ParsableArguments {
+    @Option(
+        help: ArgumentHelp(
+            "What to store, separated by commas.",
+            discussion: """
+                resid: the state at each boundary; attn_out, mlp_out: what is added to it (after a \
+                post-norm); resid_mid: the state between the two; q, k, v: per head, before rotary; \
+                attn_pattern: attention weights, for documents of at most 512 tokens.
+                """, valueName: "site,…"),
+        transform: parseSites)
+    public var sites: [Site] = [.resid]
+
+    @Option(
+        help: ArgumentHelp(
+            "Only these layers, such as 0,4-8; for resid these boundaries.",
+            discussion: "Boundary 0 is the embedding, boundary l + 1 the state after layer l.",
+            valueName: "l,…"),
+        transform: parseNumbers)
+    public var layers: Set<Int>?
+
+    @Option(
+        help: ArgumentHelp(
+            "Which positions of each document: all, last or every:N.", valueName: "which"),
+        transform: parsePositions)
+    public var positions: PositionSelection = .all
+
+    public enum DataType: String, ExpressibleByArgument, CaseIterable, Sendable {
+        case f32, f16, bf16
+
+        var encoding: ActivationEncoding {
+            switch self {
+            case .f32: .float32
+            case .f16: .float16
+            case .bf16: .bfloat16
+            }
+        }
+    }
+
+    @Option(
+        help: ArgumentHelp(
+            "Type of the stored values. Beyond ±65,504 f16 stops the run; bf16 has f32's range."))
+    public var dtype: DataType = .f32
+
+    @Option(
+        help: ArgumentHelp(
+            "none, or deflate:N with N from 1 to 9 (shuffle and deflate).",
+            discussion: "Deflating costs more time than most disks save: docs/performance.md.",
+            valueName: "how"),
+        transform: parseCompression)
+    public var compression: Int = 0
+
+    @Option(
+        help: ArgumentHelp(
+            "Stop after this many tokens of the data; the last document is cut.", valueName: "n"))
+    public var tokens: Int?
+
+    @Option(
+        help: ArgumentHelp(
+            "Make only shard i of n, from 1: consecutive documents. `merge` joins them.",
+            valueName: "i/n"),
+        transform: parseShard)
+    public var shard: DumpHeader.Shard?
+
+    @Flag(
+        help: ArgumentHelp(
+            "Keep the parts and write a small file that refers to them.",
+            discussion: "Saves copying them at the end; the folder <out>.parts belongs to the dump."
+        ))
+    public var virtual = false
+
+    @Flag(help: "Also store each document's text, as the tokens that ran spell it.")
+    public var text = false
+
+    @Flag(
+        help: ArgumentHelp(
+            "Also store the labels that .jsonl lines have in \"label\" or \"labels\".",
+            discussion: """
+                "labels" is an object with one member per task. A value is a number, a text, true or \
+                false for the document, or an array with one for each of its tokens.
+                """))
+    public var labels = false
+
+    @Option(
+        help: ArgumentHelp(
+            "About how large a part is. A killed run loses the one it was at.",
+            valueName: "MiB"))
+    public var partSize = 256
+
+    public init() {}
+
+    public func validate() throws {
+        if let tokens, tokens < 1 {
+            throw ValidationError("--tokens must be at least 1, not \(tokens)")
+        }
+        guard partSize >= 0 else {
+            throw ValidationError("--part-size must be 0 or more, not \(partSize)")
+        }
+        if sites.contains(.attentionPattern) {
+            guard positions == .all else {
+                throw ValidationError("attn_pattern needs --positions all")
+            }
+            guard !virtual else {
+                throw ValidationError("attn_pattern cannot be stored with --virtual")
+            }
+        }
+    }
+
+    var compressionText: String { compression == 0 ? "none" : "deflate:\(compression)" }
+}
+
+private func parseSites(_ text: String) throws -> [Site] {
+    var sites: [Site] = []
+    for name in text.split(separator: ",", omittingEmptySubsequences: false) {
+        guard let site = Site(rawValue: String(name)) else {
+            throw ValidationError(
+                "no site \"\(name)\"; there are "
+                    + Site.allCases.map(\.rawValue).joined(separator: ", "))
+        }
+        if !sites.contains(site) { sites.append(site) }
+    }
+    return sites
+}
+
+private func parseNumbers(_ text: String) throws -> Set<Int> {
+    var numbers: Set<Int> = []
+    for part in text.split(separator: ",", omittingEmptySubsequences: false) {
+        let ends = part.split(separator: "-", maxSplits: 1, omittingEmptySubsequences: false)
+            .map { Int($0) }
+        guard let first = ends[0], let last = ends.count == 2 ? ends[1] : first, first >= 0,
+            last >= first, last < 1_000_000
+        else {
+            throw ValidationError("\"\(part)\" is no layer and no range such as 4-8")
+        }
+        numbers.formUnion(first...last)
+    }
+    return numbers
+}
+
+private func parsePositions(_ text: String) throws -> PositionSelection {
+    if text == "all" { return .all }
+    if text == "last" { return .last }
+    if text.hasPrefix("every:"), let step = Int(text.dropFirst(6)), step >= 1 {
+        return .every(step)
+    }
+    throw ValidationError("expected all, last or every:N, not \"\(text)\"")
+}
+
+private func parseCompression(_ text: String) throws -> Int {
+    if text == "none" { return 0 }
+    if text.hasPrefix("deflate:"), let level = Int(text.dropFirst(8)), (1...9).contains(level) {
+        return level
+    }
+    throw ValidationError("expected none or deflate:N with N from 1 to 9, not \"\(text)\"")
+}
+
+private func parseShard(_ text: String) throws -> DumpHeader.Shard {
+    let parts = text.split(separator: "/", omittingEmptySubsequences: false).map { Int($0) }
+    guard parts.count == 2, let index = parts[0], let count = parts[1], count <= 1_000_000,
+        index >= 1, index <= count
+    else {
+        throw ValidationError("expected i/n with i from 1 to n, such as 2/8, not \"\(text)\"")
+    }
+    return DumpHeader.Shard(index: index, count: count)
+}

@@ -1,0 +1,154 @@
+import ArgumentParser
+import Files
+import Foundation
+import Probing
+
+extension ProbeDepth: ExpressibleByArgument {}
+
+/// `--probes` and what is probed.
+public struct LinearProbeOptions: ParsableArguments {
+    public static let standardExamples = 1000
+
+    @Option(
+        help: ArgumentHelp(
+            "Linear probes: ridge, full (logistic ones too) or none.",
+            discussion: """
+                Not part of a run that does not ask for them, since thousands of examples go through \
+                the model: any of the --probe options, or probes among --passes, asks for ridge.
+                """))
+    public var probes: ProbeDepth?
+
+    @Option(
+        help: ArgumentHelp(
+            "Only these tasks, separated by commas, each NAME or NAME:DIFFICULTY.",
+            discussion: """
+                Default: all that `etd-analyze tasks` lists; with --probe-data none. `all` stands for \
+                all of them.
+                """, valueName: "task,…"),
+        transform: ChosenTasks.init)
+    public var probeTasks: ChosenTasks?
+
+    @Option(
+        help: ArgumentHelp(
+            "Examples of each task. Default: 1000.",
+            discussion: "Three fifths for fitting, a fifth each for choosing and for testing.",
+            valueName: "n"))
+    public var probeExamples: Int?
+
+    @Option(
+        help: ArgumentHelp(
+            "A task of your own: lines with text, label and, optionally, position.",
+            discussion: """
+                position is the character, from 0, whose token is read; default the last. Also read: \
+                item (what the control task labels) and split (train, validation or test). May be \
+                given several times.
+                """, valueName: "file.jsonl"))
+    public var probeData: [String] = []
+
+    @Option(
+        help: ArgumentHelp(
+            "Seed of tasks, control labels and resamples. Default: 0.", valueName: "n"))
+    public var probeSeed: UInt64?
+
+    @Option(
+        help: ArgumentHelp(
+            "Also write what the probes read into this directory.",
+            discussion: """
+                For each task NAME.npy, float32 [boundaries, examples, d], and NAME.jsonl, whose lines \
+                are the examples in the same order.
+                """, valueName: "dir"))
+    public var probeFeatures: String?
+
+    public init() {}
+
+    public func validate() throws {
+        if let probeExamples, probeExamples < 1 {
+            throw ValidationError("--probe-examples must be at least 1, not \(probeExamples)")
+        }
+        if probes == ProbeDepth.none, isAskedFor {
+            throw ValidationError(
+                "--probes none leaves nothing to do for the other --probe options")
+        }
+    }
+
+    private var isAskedFor: Bool {
+        probeTasks != nil || probeExamples != nil || !probeData.isEmpty || probeSeed != nil
+            || probeFeatures != nil
+    }
+
+    /// What to fit, `passes` saying whether the pass was named.
+    public func depth(named: Bool) -> ProbeDepth {
+        probes ?? (named || isAskedFor ? .ridge : .none)
+    }
+
+    public var seed: UInt64 { probeSeed ?? 0 }
+
+    /// The tasks with their examples.
+    func tasks() throws -> [ProbeTaskData] {
+        let chosen =
+            try probeTasks?.tasks ?? (probeData.isEmpty ? ChosenTasks("all").tasks : [])
+        var tasks: [ProbeTaskData] = []
+        for (task, difficulty) in chosen {
+            tasks.append(
+                try .generated(
+                    task, difficulty: difficulty, count: probeExamples ?? Self.standardExamples,
+                    seed: seed))
+        }
+        for path in probeData {
+            let task = try ProbeDataReader.read(path: path)
+            guard !tasks.contains(where: { $0.name == task.name }) else {
+                throw CommandError.flag(
+                    name: "--probe-data \(path)",
+                    problem: "another task is called \(task.name) already; rename the file")
+            }
+            tasks.append(task)
+        }
+        return tasks
+    }
+}
+
+/// The value of `--probe-tasks`.
+public struct ChosenTasks: Sendable {
+    public let tasks: [(task: GeneratedTask, difficulty: Int)]
+
+    /// - Throws: `ValidationError`, which names the nearest task for a wrong name.
+    @Sendable public init(_ text: String) throws {
+        if text == "all" {
+            tasks = ProbeTasks.all.map { ($0, $0.difficulty.standard) }
+            return
+        }
+        do {
+            tasks = try ProbeTasks.parse(text)
+        } catch {
+            throw ValidationError("--probe-tasks: \(error.description)")
+        }
+    }
+}
+
+/// The files of `--probe-features`.
+enum FeatureFiles {
+    static func prepare(_ directory: String) throws {
+        do {
+            try FileManager.default.createDirectory(
+                atPath: directory, withIntermediateDirectories: true)
+        } catch {
+            throw FileError.system(
+                path: "--probe-features \(directory)", operation: "create the directory",
+                reason: Terminal.reason(error))
+        }
+    }
+
+    static func write(_ task: ProbeTaskData, _ store: FeatureStore, to directory: String) throws {
+        let shape = "(\(store.boundaries), \(store.rows), \(store.width))"
+        var header = "{'descr': '<f4', 'fortran_order': False, 'shape': \(shape), }"
+        // NumPy's format 1.0: magic, version and header length make ten bytes; all is a multiple of 64.
+        header += String(repeating: " ", count: 63 - (10 + header.utf8.count) % 64) + "\n"
+        let length = UInt16(header.utf8.count)
+        var bytes: [UInt8] = [0x93] + Array("NUMPY".utf8) + [1, 0]
+        bytes += [UInt8(length & 0xFF), UInt8(length >> 8)] + Array(header.utf8)
+        bytes += UnsafeRawBufferPointer(store.values)
+        try AtomicFile.write(bytes, to: "\(directory)/\(task.name).npy")
+        let lines = task.examples.map { $0.json.text(indent: 0) + "\n" }.joined()
+        try AtomicFile.write(lines.utf8, to: "\(directory)/\(task.name).jsonl")
+    }
+}

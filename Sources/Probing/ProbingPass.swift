@@ -1,0 +1,126 @@
+import Corpus
+import Models
+import Records
+import Tokenizers
+
+/// The pass of linear probes: tokenizes each task's examples, runs them, fits probes.
+public struct ProbingPass {
+    public let model: Transformer
+    public let plan: LayerPlan
+    public let tokenizer: Tokenizer
+    public let bos: BOSPolicy
+    public let depth: ProbeDepth
+    public let seed: UInt64
+
+    public init(
+        model: Transformer, plan: LayerPlan, tokenizer: Tokenizer, bos: BOSPolicy,
+        depth: ProbeDepth, seed: UInt64
+    ) {
+        self.model = model
+        self.plan = plan
+        self.tokenizer = tokenizer
+        self.bos = bos
+        self.depth = depth
+        self.seed = seed
+    }
+
+    /// Seconds spent in the model and in fitting.
+    public struct Times: Sendable {
+        public var forward = 0.0
+        public var fit = 0.0
+    }
+
+    /// Each example's tokens up to the one that is read. Made for all tasks before the first is run, so
+    /// that a mistake in the last shows at once.
+    /// - Throws: `ProbeTaskError` naming the line or the task.
+    public func documents(_ task: ProbeTaskData) throws(ProbeTaskError) -> [Document] {
+        let anchor = TokenAnchor(tokenizer)
+        var prefix: [Int32] = []
+        switch bos {
+        case .never: break
+        case .auto: prefix = tokenizer.prefixTokens
+        case .always:
+            prefix = tokenizer.prefixTokens
+            if prefix.isEmpty {
+                guard let id = tokenizer.bosToken else {
+                    throw .data(
+                        path: task.path ?? "task \(task.name)",
+                        problem: "--bos always, but the model names no BOS token")
+                }
+                prefix = [id]
+            }
+        }
+        let context = model.configuration.contextLength
+        var documents: [Document] = []
+        for (index, example) in task.examples.enumerated() {
+            func wrong(_ problem: String) -> ProbeTaskError {
+                guard let path = task.path, index < task.lines.count else {
+                    return .data(
+                        path: "task \(task.name)", problem: "\"\(example.text)\": \(problem)")
+                }
+                return .line(path: path, line: task.lines[index], problem: problem)
+            }
+            let ids = tokenizer.encode(example.text, addSpecialTokens: false)
+            guard !ids.isEmpty else { throw wrong("the tokenizer gives no token for the text") }
+            guard let token = anchor.token(of: example.position, in: example.text, ids: ids) else {
+                throw wrong(
+                    "\"position\" \(example.position) has no token: this tokenizer does not give the "
+                        + "text back; leave \"position\" out and end the text where it shall be read"
+                )
+            }
+            let tokens = prefix + ids[...token]
+            guard tokens.count <= context else {
+                throw wrong(
+                    "its \(tokens.count) tokens exceed the model's context of \(context); shorten it"
+                )
+            }
+            documents.append(Document(tokens: tokens, addedTokens: prefix.count))
+        }
+        return documents
+    }
+
+    /// - Parameters:
+    ///   - tasks: with what `documents` made of each.
+    ///   - features: called with each task's features before they are dropped.
+    ///   - progress: called with the number of examples that went through since the last call.
+    /// - Throws: `ModelError`, and what `features` throws.
+    public func run(
+        _ tasks: [(data: ProbeTaskData, documents: [Document])],
+        features: (ProbeTaskData, FeatureStore) throws -> Void = { _, _ in },
+        progress: (Int) -> Void
+    ) throws -> (record: ProbesRecord, times: Times) {
+        var times = Times()
+        var results: [TaskProbe.Result] = []
+        let clock = ContinuousClock()
+        for (data, documents) in tasks {
+            let start = clock.now
+            let store = try FeatureExtractor(model: model, plan: plan).run(
+                documents, progress: progress)
+            let run = clock.now
+            try features(data, store)
+            let saved = clock.now
+            results.append(
+                TaskProbe(data: data, features: store, depth: depth, seed: seed).run())
+            times.forward += (run - start) / .seconds(1)
+            times.fit += (clock.now - saved) / .seconds(1)
+        }
+        let looped = plan.steps.contains { $0.iteration != nil }
+        let record = ProbesRecord(
+            seed: seed, plan: looped ? Self.notation(plan) : nil,
+            boundaries: [ProbesRecord.Boundary(layer: nil, iteration: nil)]
+                + plan.steps.map {
+                    ProbesRecord.Boundary(layer: $0.layer, iteration: $0.iteration)
+                },
+            tasks: results.map(\.task), relevance: ReasoningRelevance.steps(results))
+        return (record, times)
+    }
+
+    /// A split plan as the paper writes it.
+    private static func notation(_ plan: LayerPlan) -> String {
+        let encoder = plan.steps.prefix { $0.iteration == nil }.count
+        let think = plan.steps.count { $0.iteration == 1 }
+        let iterations = plan.steps.compactMap(\.iteration).max() ?? 1
+        let decoder = plan.steps.count - encoder - think * iterations
+        return "\(encoder)-\(think)*\(iterations)-\(decoder)"
+    }
+}
