@@ -23,7 +23,7 @@ struct MomentsBenchmark {
         let c = model.configuration
         #expect(c.hiddenSize == 576)
         var random = SeededRandom(1)
-        let count = 2_048 / length
+        let count = 1_024 / length
         let documents = (0..<count).map { _ in
             Document(
                 tokens: (0..<length).map { _ in
@@ -50,7 +50,7 @@ struct MomentsBenchmark {
         let all = BoundaryGeometry(
             boundaries: c.layerCount + 1, width: c.hiddenSize, documents: documents)
         _ = try seconds(moments.begin, [moments], {})
-        for _ in 0..<5 {
+        for _ in 0..<3 {
             plain.append(try seconds({ _ in }, [], {}))
             withMoments.append(try seconds(moments.begin, [moments], {}))
             withAll.append(try seconds(all.begin, [all], all.end))
