@@ -78,7 +78,8 @@ public enum DumpMerge {
             "the SHA-256 of its data is", x.data["sha256"]?.stringValue,
             y.data["sha256"]?.stringValue)
         for (name, value) in x.settings.objectValue ?? [:] {
-            try differ("\(name) is", value.text(indent: 0), y.settings[name]?.text(indent: 0))
+            let other = y.settings.objectValue?[name]
+            try differ("\(name) is", value.text(indent: 0), other?.text(indent: 0))
         }
         func described(_ file: ActivationFile) -> String {
             file.sites.map { "\($0.name) \($0.layers) \($0.shape) \($0.encoding)" }

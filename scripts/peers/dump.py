@@ -18,6 +18,7 @@ import transformers
 
 def layers_of(model):
     body = model.base_model
+    body = getattr(body, "language_model", body)
     return body.h if hasattr(body, "h") else body.layers
 
 
@@ -82,7 +83,8 @@ def main():
     model = transformers.AutoModelForCausalLM.from_pretrained(
         options.checkpoint, dtype=torch.float32, attn_implementation="eager"
     ).eval()
-    kind = model.config.model_type
+    config = model.config.get_text_config()
+    kind = config.model_type
     store, worst, counts = {}, {}, {}
     for index, layer in enumerate(layers_of(model)):
         watch(layer, store, index, kind)
@@ -118,11 +120,11 @@ def main():
                     if name == "resid_mid":
                         theirs = (store["resid", layer] + store["attn_out", layer])[0]
                     elif ("fused", layer) in store and name in ("q", "k", "v"):
-                        parts = split_fused(kind, store["fused", layer][0], model.config)
+                        parts = split_fused(kind, store["fused", layer][0], config)
                         theirs = parts["qkv".index(name)]
                     else:
                         theirs = shaped(store[name, layer], data.shape[2:])
-                    clip = getattr(model.config, "clip_qkv", None)
+                    clip = getattr(config, "clip_qkv", None)
                     if clip and name in ("q", "k", "v"):
                         theirs = theirs.clamp(-clip, clip)
                     ours = stored(data, row, first, last).flatten(1)
