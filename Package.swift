@@ -110,7 +110,8 @@ let package = Package(
         .testTarget(
             name: "AnalysisTests",
             dependencies: [
-                "Analysis", "Models", "Corpus", "Records", "Checkpoints", "Files", "TestSupport",
+                "Analysis", "Models", "Corpus", "Records", "Checkpoints", "Files", "Tensors",
+                "TestSupport",
             ]),
         .testTarget(
             name: "EvaluationTests",

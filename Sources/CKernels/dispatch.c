@@ -142,6 +142,8 @@ etd_pair_products_t etd_pair_products(const float *h, const float *g, size_t d) 
 
 double etd_log_sum_exp(const float *x, size_t count) { return table()->log_sum_exp(x, count); }
 
+size_t etd_argmax(const float *x, size_t count) { return table()->argmax(x, count); }
+
 void etd_lens_row_begin(etd_lens_row_t *row) {
     *row = (etd_lens_row_t){.maximum = -INFINITY, .target_logit = NAN};
     for (int i = 0; i < ETD_LENS_TOP; i++) {
@@ -169,6 +171,11 @@ void etd_pack_left(const float *x, size_t row, size_t depth, float *packed) {
 
 void etd_pack_right(const float *w, size_t count, size_t stride, size_t depth, float *packed) {
     table()->pack_right(w, count, stride, depth, packed);
+}
+
+void etd_pack_right_turned(const float *w, size_t count, size_t stride, size_t depth,
+                           float *packed) {
+    table()->pack_right_turned(w, count, stride, depth, packed);
 }
 
 void etd_product(const float *left, size_t rows, const float *right, size_t columns, size_t depth,

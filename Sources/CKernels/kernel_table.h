@@ -24,12 +24,14 @@ typedef struct {
     int (*all_finite)(const float *, size_t);
     etd_pair_products_t (*pair_products)(const float *, const float *, size_t);
     double (*log_sum_exp)(const float *, size_t);
+    size_t (*argmax)(const float *, size_t);
     void (*lens_panel)(etd_lens_row_t *, const float *, size_t, size_t, int32_t, size_t, int32_t,
                        float *);
     void (*round_bf16)(const float *, uint16_t *, size_t);
     size_t left_strip, right_strip;
     void (*pack_left)(const float *, size_t, size_t, float *);
     void (*pack_right)(const float *, size_t, size_t, size_t, float *);
+    void (*pack_right_turned)(const float *, size_t, size_t, size_t, float *);
     void (*product)(const float *, size_t, const float *, size_t, size_t, float *, size_t);
 } etd_kernel_table_t;
 

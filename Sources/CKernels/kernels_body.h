@@ -57,16 +57,10 @@ static inline float max_lanes(v16f v) {
     return x[0];
 }
 
-// exp by reduction to |r| <= ln2/2 and the degree-5 minimax polynomial of the Cephes library
-// (Moshier, expf.c: coefficients), about 1 ulp. NaN stays NaN.
-static inline v16f exp16(v16f x) {
-    const v16f top = (v16f){} + 88.02f, bottom = (v16f){} + -87.33654f;
-    v16i underflow = x < bottom;
-    x = select16(x > top, top, x);
-    v16f clamped = select16(underflow, bottom, x);
-    // Adding and taking away 1.5·2²³ rounds to the nearest integer, ties to even.
-    v16f n = (clamped * 1.44269504f + 12582912.0f) - 12582912.0f;
-    v16f r = clamped - n * 0.693359375f;
+// exp(r) for r = x - n·ln2, |r| <= ln2/2, by the degree-5 minimax polynomial of the Cephes library
+// (Moshier, expf.c: coefficients), about 1 ulp.
+static inline v16f exp_rest16(v16f x, v16f n) {
+    v16f r = x - n * 0.693359375f;
     r = r - n * -2.12194440e-4f;
     v16f p = (v16f){} + 1.9875691500e-4f;
     p = p * r + 1.3981999507e-3f;
@@ -75,6 +69,18 @@ static inline v16f exp16(v16f x) {
     p = p * r + 1.6666665459e-1f;
     p = p * r + 5.0000001201e-1f;
     p = p * (r * r) + r + 1.0f;
+    return p;
+}
+
+// exp(x) = 2ⁿ·exp(x - n·ln2). NaN stays NaN.
+static inline v16f exp16(v16f x) {
+    const v16f top = (v16f){} + 88.02f, bottom = (v16f){} + -87.33654f;
+    v16i underflow = x < bottom;
+    x = select16(x > top, top, x);
+    v16f clamped = select16(underflow, bottom, x);
+    // Adding and taking away 1.5·2²³ rounds to the nearest integer, ties to even.
+    v16f n = (clamped * 1.44269504f + 12582912.0f) - 12582912.0f;
+    v16f p = exp_rest16(clamped, n);
     v16i exponent = (__builtin_convertvector(n, v16i) + 127) << 23;
     v16f result = p * (v16f)exponent;
     result = select16(underflow, (v16f){}, result);
@@ -89,15 +95,7 @@ static inline v16f exp_not_positive16(v16f x) {
     // 1.5·2²³ + 127 rounds to the nearest integer and leaves the biased exponent in the low bits.
     v16f shifted = clamped * 1.44269504f + 12583039.0f;
     v16f n = shifted - 12583039.0f;
-    v16f r = clamped - n * 0.693359375f;
-    r = r - n * -2.12194440e-4f;
-    v16f p = (v16f){} + 1.9875691500e-4f;
-    p = p * r + 1.3981999507e-3f;
-    p = p * r + 8.3334519073e-3f;
-    p = p * r + 4.1665795894e-2f;
-    p = p * r + 1.6666665459e-1f;
-    p = p * r + 5.0000001201e-1f;
-    p = p * (r * r) + r + 1.0f;
+    v16f p = exp_rest16(clamped, n);
     return p * (v16f)((v16i)shifted << 23);
 }
 
@@ -334,6 +332,24 @@ static etd_pair_products_t pair_products(const float *h, const float *g, size_t 
                                  sum_lanes_f64(uu), sum_lanes_f64(uh)};
 }
 
+static size_t argmax(const float *x, size_t count) {
+    // The block of the first greatest value, then its place there.
+    enum { BLOCK = 512 };
+    size_t found = 0;
+    float highest = -INFINITY;
+    for (size_t start = 0; start < count; start += BLOCK) {
+        float value = row_maximum(x + start, start + BLOCK < count ? BLOCK : count - start);
+        if (value > highest) {
+            highest = value;
+            found = start;
+        }
+    }
+    size_t end = found + BLOCK < count ? found + BLOCK : count;
+    for (size_t i = found; i < end; i++)
+        if (x[i] == highest) return i;
+    return 0;
+}
+
 static double log_sum_exp(const float *x, size_t count) {
     float highest = row_maximum(x, count);
     double total = 0;
@@ -478,11 +494,13 @@ const etd_kernel_table_t ETD_TABLE = {
     .all_finite = all_finite,
     .pair_products = pair_products,
     .log_sum_exp = log_sum_exp,
+    .argmax = argmax,
     .lens_panel = lens_panel,
     .round_bf16 = round_bf16,
     .left_strip = MR,
     .right_strip = NR,
     .pack_left = pack_left,
     .pack_right = pack_right,
+    .pack_right_turned = pack_right_turned,
     .product = product,
 };

@@ -125,3 +125,15 @@ static void pack_right(const float *w, size_t count, size_t stride, size_t depth
             memset(strip + q * NR + width, 0, (NR - width) * sizeof(float));
     }
 }
+
+static void pack_right_turned(const float *w, size_t count, size_t stride, size_t depth,
+                              float *packed) {
+    for (size_t first = 0; first < count; first += NR) {
+        float *strip = packed + first * depth;
+        size_t width = count - first < NR ? count - first : NR;
+        for (size_t p = 0; p < depth; p++) {
+            memcpy(strip + p * NR, w + p * stride + first, width * sizeof(float));
+            memset(strip + p * NR + width, 0, (NR - width) * sizeof(float));
+        }
+    }
+}

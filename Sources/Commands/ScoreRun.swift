@@ -62,11 +62,10 @@ public struct ScoreRun {
         let scorer = Scorer(model: loaded.model, plan: plan)
         var lines: [UInt8] = []
         do {
-            for (line, request) in requests {
-                let score = try scorer.score(request, lastLogits: lastLogits)
-                lines += score.json(index: line).text(indent: 0).utf8
+            try scorer.score(requests.map(\.request), lastLogits: lastLogits) { index, score in
+                lines += score.json(index: requests[index].line).text(indent: 0).utf8
                 lines.append(0x0A)
-                progress.advance(by: request.tokens.count)
+                progress.advance(by: requests[index].request.tokens.count)
             }
         } catch {
             progress.abandon()

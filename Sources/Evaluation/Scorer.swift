@@ -4,23 +4,32 @@ import Models
 import Tensors
 
 /// Log-likelihoods of token sequences under a model and a layer plan. Knows ids, not texts.
+///
+/// Requests that follow one another and begin alike share that work (`PrefixGroup`), as the options of a
+/// question and questions behind the same examples do. At f32 a score has the same bytes as if its
+/// request had been the only one.
 public final class Scorer {
     private let model: Transformer
     private let plan: LayerPlan
     private var session: Session?
-    /// Rows of logits that exist at once.
-    private static let rowsAtOnce = 32
+    /// What the session's positions hold.
+    private var held: [Int32] = []
+    /// Rows of logits that exist at once: 64 MiB of them, at least 16 rows.
+    private let rowsAtOnce: Int
+    private var logits: FloatBuffer?
 
     public init(model: Transformer, plan: LayerPlan) {
         self.model = model
         self.plan = plan
+        rowsAtOnce = min(
+            Session.blockLength, max(16, (1 << 24) / model.configuration.vocabularySize))
     }
 
     public struct Score: Sendable, Equatable {
         /// log p(token | tokens before it), natural, for each scored token.
-        public var logProbabilities: [Double]
+        public var logProbabilities: [Double] = []
         /// Whether each scored token is the most likely one; the lower id wins a tie.
-        public var isGreedy: Bool
+        public var isGreedy = true
         /// Logits after the last token: [V]; nil unless asked for.
         public var lastLogits: [Float]?
 
@@ -32,76 +41,190 @@ public final class Scorer {
     public func score(
         _ request: ScoreRequest, lastLogits: Bool = false
     ) throws(ModelError) -> Score {
-        let tokens = request.tokens
-        let session = try session(for: tokens.count)
-        let vocabulary = model.configuration.vocabularySize
-        let width = model.configuration.hiddenSize
-        var score = Score(logProbabilities: [], isGreedy: true, lastLogits: nil)
-        let logits = FloatBuffer(count: Self.rowsAtOnce * vocabulary)
-        try session.run(tokens) { positions, states in
-            // The row at position p predicts token p + 1.
-            let last = tokens.count - (lastLogits ? 1 : 2)
-            var first = max(positions.lowerBound, request.firstScored - 1)
-            while first <= min(last, positions.upperBound - 1) {
-                let end = min(first + Self.rowsAtOnce, last + 1, positions.upperBound)
-                model.logits(
-                    of: states + (first - positions.lowerBound) * width, rows: end - first,
-                    into: logits.pointer)
-                take(first..<end, tokens, logits, &score)
-                first = end
-            }
-        }
-        return score
+        var scores: [Score] = []
+        try score([request], lastLogits: lastLogits) { scores.append($1) }
+        return scores[0]
     }
 
-    private func take(
-        _ rows: Range<Int>, _ tokens: [Int32], _ logits: FloatBuffer, _ score: inout Score
-    ) {
+    /// - Parameter onScore: called with each request's index and score, in order.
+    /// - Throws: `ModelError.tooLong`, `.tokenOutOfRange`, `.nonFinite`.
+    public func score(
+        _ requests: [ScoreRequest], lastLogits: Bool = false, onScore: (Int, Score) -> Void
+    ) throws(ModelError) {
+        // The last id of a request is read from the logits, not run.
         let vocabulary = model.configuration.vocabularySize
-        var sums = [Double](repeating: 0, count: rows.count)
-        var best = [Int32](repeating: 0, count: rows.count)
-        sums.withUnsafeMutableBufferPointer { sums in
-            best.withUnsafeMutableBufferPointer { best in
-                nonisolated(unsafe) let sums = sums
-                nonisolated(unsafe) let best = best
-                Parallel.forEach(rows.count) { index in
-                    let row = logits.pointer + index * vocabulary
-                    sums[index] = etd_log_sum_exp(row, vocabulary)
-                    var top = 0
-                    for id in 1..<max(1, vocabulary) where row[id] > row[top] { top = id }
-                    best[index] = Int32(top)
+        for request in requests {
+            for (position, id) in request.tokens.enumerated() where id < 0 || id >= vocabulary {
+                throw .tokenOutOfRange(id: id, position: position, vocabularySize: vocabulary)
+            }
+        }
+        // Where frequencies depend on the text's length, no two texts begin with the same states.
+        let shares = !model.configuration.rotaryDependsOnLength
+        let groups = PrefixGroup.groups(
+            requests, rows: shares ? Session.blockLength : 0, runsLast: lastLogits)
+        let session = try session(for: requests.map(\.tokens.count).max() ?? 0)
+        for group in groups {
+            let scores = try run(
+                group, requests, session, lastLogits: lastLogits, shares: shares)
+            for (index, score) in zip(group.requests, scores) { onScore(index, score) }
+        }
+    }
+
+    private func run(
+        _ group: PrefixGroup, _ requests: [ScoreRequest], _ session: Session, lastLogits: Bool,
+        shares: Bool
+    ) throws(ModelError) -> [Score] {
+        var scores = [Score](repeating: Score(), count: group.requests.count)
+        let rowCount = group.branches.reduce(0) { $0 + $1.tokens.count }
+        guard shares, rowCount <= Session.blockLength else {
+            let (branch, index) = (group.branches[0], group.requests.lowerBound)
+            let tokens = group.shared + branch.tokens
+            let request = requests[index]
+            let kept =
+                shares
+                ? min(PrefixGroup.commonPrefix(held, tokens), request.firstScored - 1) : 0
+            session.rewind(to: kept)
+            held = []
+            try session.run(Array(tokens[kept...])) { positions, states in
+                let rows = ScoredRow.of(
+                    request, score: 0, positions: positions, lastLogits: lastLogits, firstRow: 0)
+                take(rows, states, &scores)
+            }
+            held = tokens
+            return scores
+        }
+        let kept = PrefixGroup.commonPrefix(held, group.shared)
+        session.rewind(to: kept)
+        held = []
+        // What the block has room for runs beside the branches.
+        let inBlock = min(group.shared.count - kept, Session.blockLength - rowCount)
+        let border = group.shared.count - inBlock
+        try session.run(Array(group.shared[kept..<border]))
+        var rows: [ScoredRow] = []
+        var firstRow = inBlock
+        for branch in group.branches {
+            let positions = group.shared.count..<group.shared.count + branch.tokens.count
+            for index in branch.requests {
+                rows += ScoredRow.of(
+                    requests[index], score: index - group.requests.lowerBound,
+                    positions: positions, lastLogits: lastLogits, firstRow: firstRow)
+            }
+            firstRow += branch.tokens.count
+        }
+        rows.sort { ($0.row, $0.score) < ($1.row, $1.score) }
+        try session.run(
+            Array(group.shared[border...]), branches: group.branches.map(\.tokens)
+        ) { states in
+            take(rows, states, &scores)
+        }
+        held = group.shared
+        return scores
+    }
+
+    /// Adds what the logits of `rows` of `states` [·, d] say to the scores they belong to.
+    private func take(
+        _ rows: [ScoredRow], _ states: UnsafePointer<Float>, _ scores: inout [Score]
+    ) {
+        let width = model.configuration.hiddenSize
+        let vocabulary = model.configuration.vocabularySize
+        // Options of one token are scored from one row.
+        var places: [Int] = []
+        for row in rows where places.last != row.row { places.append(row.row) }
+        var next = 0
+        for start in stride(from: 0, to: places.count, by: rowsAtOnce) {
+            let chunk = places[start..<min(start + rowsAtOnce, places.count)]
+            let needed = chunk.count * vocabulary
+            let logits =
+                self.logits.flatMap { $0.count >= needed ? $0 : nil } ?? FloatBuffer(count: needed)
+            self.logits = logits
+            ScratchPool.shared.withFloats(chunk.count * width) { gathered in
+                for (index, place) in chunk.enumerated() {
+                    (gathered + index * width).update(from: states + place * width, count: width)
+                }
+                model.logits(of: gathered, rows: chunk.count, into: logits.pointer)
+            }
+            let found = Self.normalisers(logits, rows: chunk.count, vocabulary: vocabulary)
+            for (index, place) in chunk.enumerated() {
+                while next < rows.count, rows[next].row == place {
+                    let values = logits.pointer + index * vocabulary
+                    scores[rows[next].score].take(
+                        values, vocabulary, target: rows[next].target,
+                        logSum: found[index].logSum, best: found[index].best)
+                    next += 1
                 }
             }
         }
-        for (index, position) in rows.enumerated() {
-            let row = logits.pointer + index * vocabulary
-            guard position + 1 < tokens.count else {
-                score.lastLogits = Array(UnsafeBufferPointer(start: row, count: vocabulary))
-                continue
-            }
-            let target = tokens[position + 1]
-            score.logProbabilities.append(Double(row[Int(target)]) - sums[index])
-            if best[index] != target { score.isGreedy = false }
-        }
     }
 
-    /// A session with room for `count` tokens; kept from one request to the next.
-    private func session(for count: Int) throws(ModelError) -> Session {
-        if let session, session.capacity >= count {
-            session.reset()
-            return session
+    /// log Σ exp and the first greatest id of each row.
+    private static func normalisers(
+        _ logits: FloatBuffer, rows: Int, vocabulary: Int
+    ) -> [(logSum: Double, best: Int32)] {
+        var found = [(logSum: Double, best: Int32)](repeating: (0, 0), count: rows)
+        found.withUnsafeMutableBufferPointer { found in
+            nonisolated(unsafe) let found = found
+            Parallel.forEach(rows) { index in
+                let row = logits.pointer + index * vocabulary
+                found[index] = (
+                    etd_log_sum_exp(row, vocabulary), Int32(etd_argmax(row, vocabulary))
+                )
+            }
         }
+        return found
+    }
+
+    /// A session with room for `count` tokens, kept for the next requests.
+    private func session(for count: Int) throws(ModelError) -> Session {
+        if let session, session.capacity >= count { return session }
         let context = model.configuration.contextLength
         guard count <= context else { throw .tooLong(tokens: count, context: context) }
-        // Whole blocks, so that slowly growing requests do not make a session each.
+        // Whole blocks, so that slowly growing calls do not make a session each.
         let rounded = (count + Session.blockLength - 1) / Session.blockLength * Session.blockLength
-        let made = try Session(model: model, plan: plan, capacity: min(context, rounded))
+        let made = try Session(
+            model: model, plan: plan, capacity: min(context, rounded), branches: true)
         session = made
+        held = []
         return made
     }
 }
 
+/// A row of states that a score needs.
+private struct ScoredRow {
+    /// Among the states at hand.
+    var row: Int
+    /// Among the group's requests.
+    var score: Int
+    /// The id it predicts; nil where its logits are wanted.
+    var target: Int32?
+
+    /// The rows that `request` needs of those at `positions`, the first of which is `firstRow`.
+    static func of(
+        _ request: ScoreRequest, score: Int, positions: Range<Int>, lastLogits: Bool, firstRow: Int
+    ) -> [ScoredRow] {
+        // The row at position p predicts token p + 1.
+        let end = request.tokens.count - (lastLogits ? 0 : 1)
+        return (request.firstScored - 1..<end).clamped(to: positions).map { position in
+            let next = position + 1
+            return ScoredRow(
+                row: firstRow + position - positions.lowerBound, score: score,
+                target: next < request.tokens.count ? request.tokens[next] : nil)
+        }
+    }
+}
+
 extension Scorer.Score {
+    fileprivate mutating func take(
+        _ logits: UnsafePointer<Float>, _ vocabulary: Int, target: Int32?, logSum: Double,
+        best: Int32
+    ) {
+        guard let target else {
+            lastLogits = Array(UnsafeBufferPointer(start: logits, count: vocabulary))
+            return
+        }
+        logProbabilities.append(Double(logits[Int(target)]) - logSum)
+        if best != target { isGreedy = false }
+    }
+
     /// One line of `etd score`'s output. `n_tokens` counts the scored tokens.
     public func json(index: Int) -> JSON {
         var members: [(String, JSON)] = [

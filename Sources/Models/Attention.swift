@@ -16,94 +16,226 @@ package final class KeyValueSlot: Sendable {
         values = FloatBuffer(count: heads * capacity * headDimension)
     }
 
-    package func offset(head: Int, position: Int) -> Int {
-        (head * capacity + position) * headDimension
+    /// - Parameter place: a position, or where a branch keeps one (`BlockSegment`).
+    package func offset(head: Int, place: Int) -> Int {
+        (head * capacity + place) * headDimension
     }
+}
+
+/// Rows of a block that follow one another in a text. Positions before `shared` stand at their own place
+/// in the slots; a branch's own positions, from its first on, stand at `place` and behind.
+package struct BlockSegment: Sendable {
+    /// Rows of the block.
+    package let rows: Range<Int>
+    /// The position of the first row.
+    package let position: Int
+    /// Where in the slots the first row's key stands.
+    package let place: Int
+
+    package init(rows: Range<Int>, position: Int, place: Int) {
+        self.rows = rows
+        self.position = position
+        self.place = place
+    }
+
+    package func position(ofRow row: Int) -> Int { position + row - rows.lowerBound }
+    package func place(ofRow row: Int) -> Int { place + row - rows.lowerBound }
+    /// Positions that keys stand for.
+    package var keyCount: Int { position + rows.count }
 }
 
 /// Causal softmax attention over blocks of keys, with a running maximum and sum per query, so that no
 /// [T, T] matrix exists (Milakov & Gimelshein 2018; Dao et al. 2022).
-package enum BlockedAttention {
+///
+/// Blocks of keys begin at multiples of `keysPerBlock`, and each value of a product is one chain: the
+/// bytes of a row depend on its own text only, not on what runs beside it or was run before.
+package struct BlockedAttention {
     static let queriesPerTile = 64
     static let keysPerBlock = 256
 
-    /// - Parameters:
-    ///   - queries: [T, heads, head dimension], rotated; T = positions.count.
-    ///   - out: [T, heads, head dimension].
-    ///   - window: positions a query sees, itself included; nil for all.
-    package static func run(
-        queries: FloatBuffer, slot: KeyValueSlot, heads: Int, keyValueHeads: Int,
-        positions: Range<Int>, window: Int?, scale: Float, out: FloatBuffer
+    /// [T, heads, head dimension], rotated.
+    let queries: FloatBuffer
+    let slot: KeyValueSlot
+    let heads: Int
+    let keyValueHeads: Int
+    /// Positions a query sees, itself included; nil for all.
+    let window: Int?
+    let scale: Float
+    /// [T, heads, head dimension].
+    let out: FloatBuffer
+
+    package init(
+        queries: FloatBuffer, slot: KeyValueSlot, heads: Int, keyValueHeads: Int, window: Int?,
+        scale: Float, out: FloatBuffer
     ) {
-        let tiles = (positions.count + queriesPerTile - 1) / queriesPerTile
-        let group = heads / keyValueHeads
+        self.queries = queries
+        self.slot = slot
+        self.heads = heads
+        self.keyValueHeads = keyValueHeads
+        self.window = window
+        self.scale = scale
+        self.out = out
+    }
+
+    /// - Parameter segments: the block's rows, in order.
+    package func run(_ segments: [BlockSegment]) {
+        let rows = segments.last?.rows.upperBound ?? 0
+        let tiles = (rows + Self.queriesPerTile - 1) / Self.queriesPerTile
         Parallel.forEach(heads * tiles) { item in
             // Later tiles see more keys; they go first so that no thread ends on a long one.
-            let tile = tiles - 1 - item / heads
-            let head = item % heads
-            let first = positions.lowerBound + tile * queriesPerTile
-            let last = min(positions.upperBound, first + queriesPerTile)
+            let first = (tiles - 1 - item / heads) * Self.queriesPerTile
             attend(
-                queries: queries, slot: slot, heads: heads, head: head,
-                keyValueHead: head / group, tile: first..<last, origin: positions.lowerBound,
-                window: window, scale: scale, out: out)
+                head: item % heads, tile: first..<min(rows, first + Self.queriesPerTile), segments)
         }
     }
 
-    private static func attend(
-        queries: FloatBuffer, slot: KeyValueSlot, heads: Int, head: Int, keyValueHead: Int,
-        tile: Range<Int>, origin: Int, window: Int?, scale: Float, out: FloatBuffer
-    ) {
+    /// One head, one tile of queries, on the calling thread.
+    private func attend(head: Int, tile: Range<Int>, _ segments: [BlockSegment]) {
         let width = slot.headDimension
-        let stride = heads * width
-        let rows = tile.count
-        let start = (tile.lowerBound - origin) * stride + head * width
-        let needed = rows * (keysPerBlock + width + 2)
-        ScratchPool.shared.withFloats(needed) { scratch in
-            let scores = scratch
-            let sums = scores + rows * keysPerBlock
-            let maxima = sums + rows
-            let mixed = maxima + rows
-            for row in 0..<rows {
-                sums[row] = 0
-                maxima[row] = -.infinity
+        let block = Self.keysPerBlock
+        let left = PackedRows.floats(rows: tile.count, width: max(width, block), .f32)
+        let right = max(
+            PackedColumns.floats(columns: block, width: width, .f32),
+            PackedColumns.floats(columns: width, width: block, .f32))
+        let sizes = [
+            tile.count * block, tile.count, tile.count, tile.count * width, tile.count * width,
+            left, right, 2 * block * width,
+        ]
+        ScratchPool.shared.withFloats(sizes.reduce(0, +)) { scratch in
+            var places: [UnsafeMutablePointer<Float>] = []
+            var next = scratch
+            for size in sizes {
+                places.append(next)
+                next += size
             }
-            memset(mixed, 0, rows * width * 4)
-            let firstKey = window.map { max(0, tile.lowerBound - $0 + 1) } ?? 0
-            var block = firstKey / keysPerBlock * keysPerBlock
-            while block < tile.upperBound {
-                let end = min(block + keysPerBlock, tile.upperBound)
-                let keyOffset = slot.offset(head: keyValueHead, position: block)
-                MatrixProduct.tile(
-                    queries.pointer + start, rows: rows, stride: stride,
-                    slot.keys.pointer + keyOffset, columns: end - block, depth: width,
-                    into: scores, outStride: keysPerBlock)
-                for row in 0..<rows {
-                    let position = tile.lowerBound + row
-                    let low = max(block, window.map { position - $0 + 1 } ?? 0)
-                    let high = min(end, position + 1)
-                    let line = scores + row * keysPerBlock
-                    guard low < high else {
-                        memset(line, 0, (end - block) * 4)
-                        continue
-                    }
-                    memset(line, 0, (low - block) * 4)
-                    memset(line + (high - block), 0, (end - high) * 4)
-                    let correction = etd_softmax_block(
-                        line + (low - block), high - low, scale, maxima + row, sums + row)
-                    if correction != 1 { etd_scale(mixed + row * width, correction, width) }
+            let work = Work(
+                scores: places[0], sums: places[1], maxima: places[2], mixed: places[3],
+                part: places[4], left: places[5], right: places[6], gathered: places[7])
+            for row in 0..<tile.count {
+                work.sums[row] = 0
+                work.maxima[row] = -.infinity
+            }
+            memset(work.mixed, 0, tile.count * width * 4)
+            let parts = segments.compactMap { segment -> BlockSegment? in
+                let rows = segment.rows.clamped(to: tile)
+                guard !rows.isEmpty else { return nil }
+                return BlockSegment(
+                    rows: rows, position: segment.position(ofRow: rows.lowerBound),
+                    place: segment.place(ofRow: rows.lowerBound))
+            }
+            // Blocks of keys that all branches share go by once for all rows.
+            let shared =
+                segments.count > 1 ? (segments.map(\.position).min() ?? 0) / block * block : 0
+            var start = firstBlock(seenFrom: parts.map(\.position).min() ?? 0)
+            while start < shared {
+                take(head, tile, keys: start..<start + block, parts, nil, work)
+                start += block
+            }
+            for part in parts {
+                let segment = segments.first { $0.rows.contains(part.rows.lowerBound) }
+                var start = max(shared, firstBlock(seenFrom: part.position))
+                while start < part.keyCount {
+                    take(
+                        head, tile, keys: start..<min(start + block, part.keyCount), [part],
+                        segment, work)
+                    start += block
                 }
-                MatrixProduct.accumulateTile(
-                    scores, rows: rows, stride: keysPerBlock, slot.values.pointer + keyOffset,
-                    columns: width, depth: end - block, bStride: width, into: mixed,
-                    outStride: width)
-                block = end
             }
-            for row in 0..<rows {
-                let target = out.pointer + start + row * stride
-                memcpy(target, mixed + row * width, width * 4)
-                etd_scale(target, 1 / sums[row], width)
+            for row in tile {
+                let target = out.pointer + (row * heads + head) * width
+                memcpy(target, work.mixed + (row - tile.lowerBound) * width, width * 4)
+                etd_scale(target, 1 / work.sums[row - tile.lowerBound], width)
             }
         }
+    }
+
+    /// Memory of one tile; its rows count from the tile's first.
+    private struct Work {
+        let scores, sums, maxima, mixed, part, left, right, gathered: UnsafeMutablePointer<Float>
+    }
+
+    /// Where the block begins that holds the first key which a query at `position` sees.
+    private func firstBlock(seenFrom position: Int) -> Int {
+        let key = window.map { max(0, position - $0 + 1) } ?? 0
+        return key / Self.keysPerBlock * Self.keysPerBlock
+    }
+
+    /// Takes one block of keys in for the rows of `parts`, which follow one another.
+    /// - Parameter segment: whose keys they are; nil for keys that all share.
+    private func take(
+        _ head: Int, _ tile: Range<Int>, keys: Range<Int>, _ parts: [BlockSegment],
+        _ segment: BlockSegment?, _ work: Work
+    ) {
+        let width = slot.headDimension
+        let block = Self.keysPerBlock
+        let rows = (parts.first?.rows.lowerBound ?? 0)..<(parts.last?.rows.upperBound ?? 0)
+        let keyValueHead = head / (heads / keyValueHeads)
+        let queryRows = PackedRows(work.left, width: width, .f32)
+        for row in rows {
+            queryRows.store(
+                queries.pointer + (row * heads + head) * width, row: row - rows.lowerBound)
+        }
+        let (keyRows, valueRows) = rowsOf(keys, keyValueHead, segment, work.gathered)
+        PackedColumns(keyRows, count: keys.count, width: width, stride: width, memory: work.right)
+            .multiply(
+                queryRows, rows: 0..<rows.count, columns: 0..<keys.count, into: work.scores,
+                stride: block)
+        let weights = PackedRows(work.left, width: keys.count, .f32)
+        for part in parts {
+            for row in part.rows {
+                let position = part.position(ofRow: row)
+                let low = max(keys.lowerBound, window.map { position - $0 + 1 } ?? 0)
+                let high = min(keys.upperBound, position + 1)
+                let line = work.scores + (row - rows.lowerBound) * block
+                let inTile = row - tile.lowerBound
+                if low < high {
+                    let (before, seen) = (low - keys.lowerBound, high - low)
+                    memset(line, 0, before * 4)
+                    memset(line + before + seen, 0, (keys.count - before - seen) * 4)
+                    let correction = etd_softmax_block(
+                        line + before, seen, scale, work.maxima + inTile, work.sums + inTile)
+                    if correction != 1 { etd_scale(work.mixed + inTile * width, correction, width) }
+                } else {
+                    memset(line, 0, keys.count * 4)
+                }
+                weights.store(line, row: row - rows.lowerBound)
+            }
+        }
+        PackedColumns(
+            valueRows, count: width, width: keys.count, stride: width, turned: true,
+            memory: work.right
+        ).multiply(
+            weights, rows: 0..<rows.count, columns: 0..<width, into: work.part, stride: width)
+        etd_add(
+            work.mixed + (rows.lowerBound - tile.lowerBound) * width, work.part, rows.count * width)
+    }
+
+    /// Keys and values [keys, head dimension]: in place, or gathered where a branch begins among them.
+    private func rowsOf(
+        _ keys: Range<Int>, _ keyValueHead: Int, _ segment: BlockSegment?,
+        _ gathered: UnsafeMutablePointer<Float>
+    ) -> (keys: UnsafePointer<Float>, values: UnsafePointer<Float>) {
+        let width = slot.headDimension
+        let position = segment?.position ?? keys.upperBound
+        let place = segment?.place ?? keys.upperBound
+        if position == place || position >= keys.upperBound {
+            let offset = slot.offset(head: keyValueHead, place: keys.lowerBound)
+            return (
+                UnsafePointer(slot.keys.pointer) + offset,
+                UnsafePointer(slot.values.pointer) + offset
+            )
+        }
+        let border = min(max(position, keys.lowerBound), keys.upperBound)
+        let values = gathered + Self.keysPerBlock * width
+        func copy(_ range: Range<Int>, from place: Int) {
+            guard !range.isEmpty else { return }
+            let source = slot.offset(head: keyValueHead, place: place)
+            let target = (range.lowerBound - keys.lowerBound) * width
+            memcpy(gathered + target, slot.keys.pointer + source, range.count * width * 4)
+            memcpy(values + target, slot.values.pointer + source, range.count * width * 4)
+        }
+        copy(keys.lowerBound..<border, from: keys.lowerBound)
+        copy(border..<keys.upperBound, from: place + border - position)
+        return (UnsafePointer(gathered), UnsafePointer(values))
     }
 }

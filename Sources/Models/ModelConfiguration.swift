@@ -89,4 +89,9 @@ public struct ModelConfiguration: Sendable, Equatable {
     public var attention: [Attention]
     /// Everything the file leaves open and this package filled in, in words.
     public var assumptions: [String] = []
+
+    /// Whether a position's state depends on how long the text becomes.
+    public var rotaryDependsOnLength: Bool {
+        attention.contains { $0.rotary?.dependsOnLength == true }
+    }
 }

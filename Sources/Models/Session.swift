@@ -41,9 +41,12 @@ public final class Session {
         }
     }
 
+    /// - Parameter branches: whether `run(_:branches:)` will be called; it needs room of its own.
     /// - Throws: `ModelError.tooLong` if `capacity` exceeds the model's context, `.invalidPlan` if the
     ///   plan names a layer the model lacks.
-    public init(model: Transformer, plan: LayerPlan? = nil, capacity: Int) throws(ModelError) {
+    public init(
+        model: Transformer, plan: LayerPlan? = nil, capacity: Int, branches: Bool = false
+    ) throws(ModelError) {
         let c = model.configuration
         guard capacity <= c.contextLength else {
             throw .tooLong(tokens: capacity, context: c.contextLength)
@@ -59,7 +62,8 @@ public final class Session {
         self.capacity = capacity
         slots = plan.steps.map { _ in
             KeyValueSlot(
-                heads: c.keyValueHeadCount, capacity: capacity, headDimension: c.headDimension)
+                heads: c.keyValueHeadCount, capacity: capacity + (branches ? Self.blockLength : 0),
+                headDimension: c.headDimension)
         }
         var kinds: [(parameters: RotaryParameters, table: RotaryTable)] = []
         rotaryOfLayer = c.attention.map { attention in
@@ -72,11 +76,20 @@ public final class Session {
             return table
         }
         rotary = kinds.map { $0.table }
-        buffers = Buffers(c, rows: min(capacity, Self.blockLength))
+        buffers = Buffers(
+            c, rows: branches ? Self.blockLength : min(capacity, Self.blockLength))
     }
 
     /// Starts a new document.
     public func reset() { position = 0 }
+
+    /// Forgets the positions from `length` on, so that a text that begins alike can go on from there.
+    /// What then runs has the same bytes as if all of it had run anew, but not in a model whose rotary
+    /// frequencies depend on the length of the text (`RotaryParameters.dependsOnLength`).
+    public func rewind(to length: Int) {
+        precondition(0...position ~= length, "rewind to a position that was not run")
+        position = length
+    }
 
     /// Runs `tokens` at the positions after those already run, block by block.
     ///
@@ -94,44 +107,94 @@ public final class Session {
         if model.configuration.parallelResidual, taps.contains(where: { $0.wants(.residMid) }) {
             throw .noSuchSite(site: .residMid, architecture: model.configuration.architecture)
         }
-        let vocabulary = model.configuration.vocabularySize
-        for (offset, token) in tokens.enumerated() where token < 0 || token >= vocabulary {
-            throw .tokenOutOfRange(
-                id: token, position: position + offset, vocabularySize: vocabulary)
-        }
+        try checkTokens(tokens)
         let length = position + tokens.count
         for table in rotary { table.update(position..<length, length: length) }
         var start = 0
         while start < tokens.count {
             let end = min(start + Self.blockLength, tokens.count)
+            let segment = BlockSegment(rows: 0..<end - start, position: position, place: position)
+            try runBlock(tokens[start..<end], [segment], taps: taps)
             let positions = position..<position + end - start
-            try runBlock(tokens[start..<end], positions: positions, taps: taps)
             position = positions.upperBound
             try onBlock(positions, UnsafePointer(buffers.hidden.pointer))
             start = end
         }
     }
 
+    /// Runs `tokens` at the positions after those already run and, in the same block, several
+    /// continuations of them. No branch sees another, and nothing of them is kept: `position` moves by
+    /// `tokens` alone. The states have the same bytes as those of `run`.
+    ///
+    /// The session was made with `branches: true`; tokens and branches together have at most
+    /// `blockLength` rows.
+    /// - Parameter onStates: the raw final states of the tokens, then of the branches, one after the
+    ///   other: [rows, d], valid only during the call.
+    /// - Throws: as `run`.
+    public func run(
+        _ tokens: [Int32], branches: [[Int32]],
+        onStates: (UnsafePointer<Float>) throws(ModelError) -> Void
+    ) throws(ModelError) {
+        try checkTokens(tokens)
+        let border = position + tokens.count
+        var rows = tokens.count
+        var segments: [BlockSegment] = []
+        if rows > 0 {
+            segments.append(BlockSegment(rows: 0..<rows, position: position, place: position))
+        }
+        for branch in branches {
+            guard border + branch.count <= capacity else {
+                throw .tooLong(tokens: border + branch.count, context: capacity)
+            }
+            try checkTokens(branch)
+            segments.append(
+                BlockSegment(
+                    rows: rows..<rows + branch.count, position: border, place: position + rows))
+            rows += branch.count
+        }
+        precondition(rows <= Self.blockLength, "one block has at most blockLength rows")
+        precondition(!model.configuration.rotaryDependsOnLength)
+        try runBlock((tokens + branches.flatMap(\.self))[...], segments, taps: [])
+        position = border
+        try onStates(UnsafePointer(buffers.hidden.pointer))
+    }
+
+    private func checkTokens(_ tokens: [Int32]) throws(ModelError) {
+        let vocabulary = model.configuration.vocabularySize
+        for (offset, token) in tokens.enumerated() where token < 0 || token >= vocabulary {
+            throw .tokenOutOfRange(
+                id: token, position: position + offset, vocabularySize: vocabulary)
+        }
+    }
+
+    /// - Parameter segments: one, if taps look on.
     private func runBlock(
-        _ tokens: ArraySlice<Int32>, positions: Range<Int>, taps: [any Tap]
+        _ tokens: ArraySlice<Int32>, _ segments: [BlockSegment], taps: [any Tap]
     ) throws(ModelError) {
         let c = model.configuration
-        model.embed(tokens, from: positions.lowerBound, into: buffers.hidden.pointer)
-        try checkFinite(positions, "the embedding")
+        for segment in segments {
+            let start = tokens.startIndex + segment.rows.lowerBound
+            model.embed(
+                tokens[start..<start + segment.rows.count], from: segment.position,
+                into: buffers.hidden.pointer + segment.rows.lowerBound * c.hiddenSize)
+        }
+        try checkFinite(segments, "the embedding")
+        let positions = (segments.first?.position ?? 0)..<(segments.first?.keyCount ?? 0)
         try show(.resid, 0, nil, positions, buffers.hidden, c.hiddenSize, taps)
         for (index, step) in plan.steps.enumerated() {
-            try runStep(index, step, positions: positions, taps: taps)
-            try checkFinite(positions, "layer \(step.layer)")
+            try runStep(index, step, segments, positions, taps: taps)
+            try checkFinite(segments, "layer \(step.layer)")
             try show(.resid, index + 1, step, positions, buffers.hidden, c.hiddenSize, taps)
         }
     }
 
     private func runStep(
-        _ index: Int, _ step: LayerPlan.Step, positions: Range<Int>, taps: [any Tap]
+        _ index: Int, _ step: LayerPlan.Step, _ segments: [BlockSegment], _ positions: Range<Int>,
+        taps: [any Tap]
     ) throws(ModelError) {
         let c = model.configuration
         let layer = model.layers[step.layer]
-        let rows = positions.count
+        let rows = segments.last?.rows.upperBound ?? 0
         let b = buffers
 
         let attentionInput = normed(layer.attentionNorm, rows)
@@ -150,11 +213,12 @@ public final class Session {
         try show(.query, index, step, positions, b.query, queryWidth, taps)
         try show(.key, index, step, positions, b.key, keyWidth, taps)
         try show(.value, index, step, positions, b.value, keyWidth, taps)
-        rotateAndStore(slots[index], rotaryOfLayer[step.layer], positions)
-        BlockedAttention.run(
+        rotateAndStore(slots[index], rotaryOfLayer[step.layer], segments)
+        BlockedAttention(
             queries: b.query, slot: slots[index], heads: c.headCount,
-            keyValueHeads: c.keyValueHeadCount, positions: positions,
-            window: layer.attention.window, scale: c.attentionScale, out: b.mixed)
+            keyValueHeads: c.keyValueHeadCount, window: layer.attention.window,
+            scale: c.attentionScale, out: b.mixed
+        ).run(segments)
         layer.attentionOutput(b.mixed, rows: rows, into: b.output)
         // In parallel, the MLP reads the state that attention has not been added to yet; without a
         // norm of its own it reads attention's input.
@@ -220,12 +284,13 @@ public final class Session {
     /// Rotates queries in place, and keys on their way into the slot: the first dimensions of each head,
     /// as many as the table has.
     private func rotateAndStore(
-        _ slot: KeyValueSlot, _ table: RotaryTable?, _ positions: Range<Int>
+        _ slot: KeyValueSlot, _ table: RotaryTable?, _ segments: [BlockSegment]
     ) {
         let c = model.configuration
         let width = c.headDimension
-        forRows(positions.count) { row in
-            let position = positions.lowerBound + row
+        forRows(segments.last?.rows.upperBound ?? 0) { row in
+            guard let segment = segments.first(where: { $0.rows.contains(row) }) else { return }
+            let position = segment.position(ofRow: row)
             func turn(_ head: UnsafeMutablePointer<Float>) {
                 guard let table else { return }
                 let offset = position * table.half
@@ -237,7 +302,7 @@ public final class Session {
             }
             for head in 0..<c.keyValueHeadCount {
                 let source = (row * c.keyValueHeadCount + head) * width
-                let target = slot.offset(head: head, position: position)
+                let target = slot.offset(head: head, place: segment.place(ofRow: row))
                 memcpy(
                     slot.keys.pointer + target, self.buffers.key.pointer + source, width * 4)
                 turn(slot.keys.pointer + target)
@@ -255,12 +320,17 @@ public final class Session {
         }
     }
 
-    private func checkFinite(_ positions: Range<Int>, _ place: String) throws(ModelError) {
+    private func checkFinite(
+        _ segments: [BlockSegment], _ place: String
+    ) throws(ModelError) {
         let width = model.configuration.hiddenSize
-        guard etd_all_finite(buffers.hidden.pointer, positions.count * width) == 0 else { return }
-        for row in 0..<positions.count
-        where etd_all_finite(buffers.hidden.pointer + row * width, width) == 0 {
-            throw .nonFinite(place: place, position: positions.lowerBound + row)
+        let rows = segments.last?.rows.upperBound ?? 0
+        guard etd_all_finite(buffers.hidden.pointer, rows * width) == 0 else { return }
+        for segment in segments {
+            for row in segment.rows
+            where etd_all_finite(buffers.hidden.pointer + row * width, width) == 0 {
+                throw .nonFinite(place: place, position: segment.position(ofRow: row))
+            }
         }
     }
 

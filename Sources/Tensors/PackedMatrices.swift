@@ -110,6 +110,26 @@ public struct PackedColumns: @unchecked Sendable {
         }
     }
 
+    /// f32 columns from memory.
+    /// - Parameters:
+    ///   - values: [count, width] with `stride` floats from one row to the next or, `turned`,
+    ///     [width, count].
+    ///   - memory: as above.
+    public init(
+        _ values: UnsafePointer<Float>, count: Int, width: Int, stride: Int, turned: Bool = false,
+        memory: UnsafeMutablePointer<Float>
+    ) {
+        self.width = width
+        self.count = count
+        arithmetic = .f32
+        self.memory = UnsafeRawPointer(memory)
+        if turned {
+            etd_pack_right_turned(values, count, stride, width, memory)
+        } else {
+            etd_pack_right(values, count, stride, width, memory)
+        }
+    }
+
     /// out[rows, columns] = left · selfᵀ on the calling thread.
     /// - Parameters:
     ///   - rows: rows of `left`, from a multiple of its granule.

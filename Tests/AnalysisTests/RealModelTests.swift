@@ -9,6 +9,7 @@ import Files
 import Foundation
 import Models
 import Records
+import Tensors
 import TestSupport
 import Testing
 
@@ -72,5 +73,39 @@ struct RealGolden: CustomTestStringConvertible, Sendable {
         for metric in [Metric.top1Agreement, .top5Agreement] {
             try compare(metric, "boundaries", boundaries, tolerance: 2.0 / 512)
         }
+    }
+
+    /// Rounding both sides of every product to bf16, as a CPU with such products does, moves means over
+    /// positions by less than one would read off a chart.
+    @Test(
+        .enabled(
+            if: Locations.model("smollm2-135m-instruct") != nil,
+            "no real model is fetched: scripts/fetch-model smollm2-135m-instruct"))
+    func bf16StaysNearF32() throws {
+        let file = Locations.golden("models/real/smollm2-135m-instruct.json")
+        let windows = try #require(try JSON.read(path: file.path)["windows"]?.arrayValue)
+        let documents = windows.prefix(2).map { window in
+            Document(tokens: (window.arrayValue ?? []).compactMap { $0.intValue.map(Int32.init) })
+        }
+        let path = try #require(Locations.model("smollm2-135m-instruct")).path
+        let checkpoint = try Checkpoint.open(path)
+        let results = try [Arithmetic.f32, .bf16Rounded].map {
+            try Probe(model: Transformer.load(checkpoint, arithmetic: $0)).run(documents)
+        }
+        func means(_ metric: Metric, _ values: [[String: Estimate]]) throws -> [Double] {
+            try values.map { try #require($0[metric.name]?.mean) }
+        }
+        let angular = try results.map {
+            try means(.angularDistance, $0.layers.map(\.metrics))
+        }
+        let entropy = try results.map { try means(.entropy, $0.boundaries.map(\.metrics)) }
+        // Not the same arithmetic under two names.
+        #expect(angular[0] != angular[1])
+        for (a, b) in zip(angular[0], angular[1]) { #expect((a - b).magnitude < 1e-3) }
+        for (a, b) in zip(entropy[0], entropy[1]) { #expect((a - b).magnitude < 2e-2) }
+        print(
+            "bf16 against f32: angular distance",
+            zip(angular[0], angular[1]).map { ($0 - $1).magnitude }.max() ?? 0, "entropy",
+            zip(entropy[0], entropy[1]).map { ($0 - $1).magnitude }.max() ?? 0)
     }
 }

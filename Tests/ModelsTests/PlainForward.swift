@@ -95,17 +95,17 @@ struct PlainForward {
             for head in 0..<c.keyValueHeadCount {
                 for index in 0..<c.headDimension {
                     let source = (row * c.keyValueHeadCount + head) * c.headDimension + index
-                    let target = slot.offset(head: head, position: row) + index
+                    let target = slot.offset(head: head, place: row) + index
                     slot.keys[target] = key[source]
                     slot.values[target] = value[source]
                 }
             }
         }
         let mixed = FloatBuffer(count: rows * c.headCount * c.headDimension)
-        BlockedAttention.run(
+        BlockedAttention(
             queries: query, slot: slot, heads: c.headCount, keyValueHeads: c.keyValueHeadCount,
-            positions: 0..<rows, window: layer.attention.window, scale: c.attentionScale, out: mixed
-        )
+            window: layer.attention.window, scale: c.attentionScale, out: mixed
+        ).run([BlockSegment(rows: 0..<rows, position: 0, place: 0)])
         return project(layer.attentionOutput, mixed, rows)
     }
 

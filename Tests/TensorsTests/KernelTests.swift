@@ -197,6 +197,19 @@ func values(_ pointer: UnsafePointer<Float>, _ count: Int) -> [Float] {
         }
     }
 
+    @Test(arguments: [1, 3, 16, 511, 512, 513, 5003])
+    func argmaxIsTheFirstOfTheGreatest(_ count: Int) {
+        var random = SeededRandom(UInt64(count) + 160)
+        for _ in 0..<20 {
+            // Few values, so that the greatest comes more than once.
+            let row = (0..<count).map { _ in Float(Int.random(in: -3...3, using: &random)) }
+            let got = withOffset(row, 1) { etd_argmax($0, count) }
+            #expect(got == row.firstIndex(of: row.max()!)!)
+        }
+        let hopeless = [Float](repeating: -.infinity, count: count)
+        #expect(withOffset(hopeless, 1) { etd_argmax($0, count) } == 0)
+    }
+
     @Test func allFiniteSeesEveryPlace() {
         for count in [0] + oddSizes {
             var row = [Float](repeating: .greatestFiniteMagnitude, count: count)

@@ -74,6 +74,25 @@ import Testing
         }
     }
 
+    /// Columns given turned, with values between that belong to others, are the same columns.
+    @Test(arguments: shapes) func turnedColumnsPackAlike(_ shape: Shape) {
+        let (_, right) = Self.matrices(shape)
+        let stride = shape.columns + 5
+        var turned = [Float](repeating: .nan, count: max(1, shape.depth * stride))
+        for column in 0..<shape.columns {
+            for index in 0..<shape.depth {
+                turned[index * stride + column] = right[column * shape.depth + index]
+            }
+        }
+        let strip = Int(etd_right_strip())
+        let count = (shape.columns + strip - 1) / strip * strip * shape.depth
+        var expected = [Float](repeating: 42, count: max(1, count))
+        var got = expected
+        etd_pack_right(right, shape.columns, shape.depth, shape.depth, &expected)
+        etd_pack_right_turned(turned, shape.columns, stride, shape.depth, &got)
+        #expect(bits(got) == bits(expected))
+    }
+
     /// One row alone, and one column alone, have the bytes that they have among others.
     @Test(arguments: shapes) func bytesDoNotDependOnTheOtherRows(_ shape: Shape) {
         let (left, right) = Self.matrices(shape)

@@ -78,6 +78,9 @@ etd_pair_products_t etd_pair_products(const float *h, const float *g, size_t d);
 // log Σ exp(x) over a row, in f64 across blocks.
 double etd_log_sum_exp(const float *x, size_t count);
 
+// The index of the greatest value, the lowest one of equals; 0 if all are NaN or -inf.
+size_t etd_argmax(const float *x, size_t count);
+
 // What the lens keeps of one row of logits while the unembedding goes by panel by panel.
 // Postcondition after all panels, with p = softmax of the row and q of the final state's row:
 // log Σ exp z = maximum + log(sum); Σ p·(z - maximum) = sum_shifted / sum;
@@ -115,6 +118,9 @@ void etd_pack_left(const float *x, size_t row, size_t depth, float *packed);
 // Packs `count` columns, given as rows w[count, depth] of row stride `stride`, into whole strips:
 // packed[strips][depth][etd_right_strip()]; places beyond `count` become 0.
 void etd_pack_right(const float *w, size_t count, size_t stride, size_t depth, float *packed);
+
+// The same of columns given turned: w[depth, count] of row stride `stride`.
+void etd_pack_right_turned(const float *w, size_t count, size_t stride, size_t depth, float *packed);
 
 // out[rows, columns] = left · right from packed sides. A value is one chain of (fused, but at the scalar
 // level) multiply-adds over the depth, so its bytes do not depend on `rows` or `columns`.
