@@ -87,3 +87,10 @@ public enum CheckpointError: Error, Equatable, CustomStringConvertible {
         }
     }
 }
+
+extension MappedFile {
+    /// Opens a file of a checkpoint.
+    convenience init(checkpoint path: String) throws(CheckpointError) {
+        do { try self.init(path: path) } catch { throw .file(error) }
+    }
+}

@@ -17,9 +17,7 @@ struct GGUFFile {
     private static let maximumDimensions = 4
 
     init(path: String) throws(CheckpointError) {
-        let file: MappedFile
-        do { file = try MappedFile(path: path) } catch { throw .file(error) }
-        try self.init(file)
+        try self.init(MappedFile(checkpoint: path))
     }
 
     init(_ file: MappedFile) throws(CheckpointError) {

@@ -33,9 +33,7 @@ struct SafetensorsFile {
 
     /// - Throws: `CheckpointError` naming the file and, where there is one, the tensor.
     init(path: String) throws(CheckpointError) {
-        let file: MappedFile
-        do { file = try MappedFile(path: path) } catch { throw .file(error) }
-        try self.init(file)
+        try self.init(MappedFile(checkpoint: path))
     }
 
     init(_ file: MappedFile) throws(CheckpointError) {

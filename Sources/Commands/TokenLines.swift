@@ -39,7 +39,12 @@ public struct TokenLines {
             }
             text = value
         }
-        var ids = tokenizer.encode(text, addSpecialTokens: bos != .never)
+        var ids: [Int32]
+        do {
+            ids = try tokenizer.encode(text, addSpecialTokens: bos != .never)
+        } catch {
+            throw wrong(number, error.description)
+        }
         if bos == .always, tokenizer.prefixTokens.isEmpty {
             guard let id = tokenizer.bosToken else {
                 throw CommandError.flag(

@@ -46,8 +46,13 @@ public struct CorpusReader: Sendable {
     public func read(text: String, path: String) throws(CorpusError) -> [Document] {
         guard let tokenizer else { throw .noTokenizer(path: path) }
         guard !text.isEmpty else { throw .empty(path: path) }
-        return try windows(
-            tokenizer.encode(text, addSpecialTokens: false), prefix: try prefix(path), path: path)
+        let ids: [Int32]
+        do {
+            ids = try tokenizer.encode(text, addSpecialTokens: false)
+        } catch {
+            throw .unreadable(path: path, problem: error.description)
+        }
+        return try windows(ids, prefix: try prefix(path), path: path)
     }
 
     // MARK: Kinds of files
@@ -132,7 +137,12 @@ public struct CorpusReader: Sendable {
                 problem: "expected \"text\", \"tokens\", or \"context\" with \"continuation\"")
         }
         guard let tokenizer else { throw .noTokenizer(path: path) }
-        let ids = tokenizer.encode(text, addSpecialTokens: false)
+        let ids: [Int32]
+        do {
+            ids = try tokenizer.encode(text, addSpecialTokens: false)
+        } catch {
+            throw .line(path: path, line: line, problem: error.description)
+        }
         guard !ids.isEmpty else {
             throw .line(path: path, line: line, problem: "the text is empty")
         }

@@ -95,7 +95,7 @@ public struct ScoreRequestReader: Sendable {
         let head = String(scalars[..<border])
         let tail = String(scalars[border...]) + continuation
         if head.isEmpty {
-            let ids = tokenizer.encode(tail, addSpecialTokens: false)
+            let ids = try ids(of: tail, tokenizer, wrong)
             guard !ids.isEmpty else { throw wrong("the continuation is empty") }
             guard let start = tokenizer.bosToken ?? tokenizer.eosToken else {
                 throw wrong(
@@ -130,11 +130,21 @@ public struct ScoreRequestReader: Sendable {
         _ text: String, _ wrong: (String) -> ScoreError
     ) throws(ScoreError) -> [Int32] {
         guard let tokenizer else { throw wrong(Self.noTokenizer) }
-        let ids = tokenizer.encode(text, addSpecialTokens: false)
+        let ids = try ids(of: text, tokenizer, wrong)
         switch bos {
         case .never: return ids
         case .auto: return tokenizer.prefixTokens + ids
         case .always: return try added(wrong) + ids
+        }
+    }
+
+    private func ids(
+        of text: String, _ tokenizer: Tokenizer, _ wrong: (String) -> ScoreError
+    ) throws(ScoreError) -> [Int32] {
+        do {
+            return try tokenizer.encode(text, addSpecialTokens: false)
+        } catch {
+            throw wrong(error.description)
         }
     }
 

@@ -78,17 +78,20 @@ public struct Tokenizer: Sendable {
     ///
     /// Special tokens that are written out in the text are recognised.
     /// - Parameter addSpecialTokens: Whether to add `prefixTokens` and `suffixTokens`.
-    public func encode(_ text: String, addSpecialTokens: Bool) -> [Int32] {
+    /// - Throws: `TokenizerError.patternTooCostly`, which needs a hostile or careless `tokenizer.json`.
+    public func encode(
+        _ text: String, addSpecialTokens: Bool
+    ) throws(TokenizerError) -> [Int32] {
         var encoder = WordEncoder(model: pipeline.model)
         if addSpecialTokens { encoder.ids += pipeline.prefix }
-        let segments = pipeline.addedTokens.extract(
+        let segments = try pipeline.addedTokens.extract(
             from: Array(text.utf8), normalizer: pipeline.normalizer)
         for segment in segments {
             switch segment {
             case .token(let id):
                 encoder.ids.append(id)
             case .text(var pieces):
-                pipeline.preTokenizer?.apply(&pieces)
+                try pipeline.preTokenizer?.apply(&pieces)
                 pieces.text.withUnsafeBufferPointer { text in
                     for range in pieces.ranges {
                         encoder.encode(UnsafeBufferPointer(rebasing: text[range]))

@@ -144,6 +144,37 @@ import Testing
         #expect(names(in: folder) == [])
     }
 
+    /// Ctrl-C from before the model is open to after the last file. A run is a whole one or has only
+    /// whole files; what an interrupted write leaves has a temporary name, of which there is one at most.
+    @Test func anInterruptAtAnyMomentLeavesWholeFiles() throws {
+        let model = try TinyModel()
+        let folder = model.file("run")
+        var random = SystemRandomNumberGenerator()
+        for moment in 0..<16 {
+            // A moment from each sixteenth of the 240 ms in which such a run starts and ends.
+            let delay = UInt32(moment) * 15_000 + UInt32.random(in: 0..<15_000, using: &random)
+            let running = try CommandRunner(analyze).start(
+                ["probe", "--model", model.path, "--out", folder, "--quiet"] + Self.short)
+            usleep(delay)
+            running.send(SIGINT)
+            let result = try running.finish()
+            let after: Comment = "after \(delay) µs: \(result)"
+            if result.code == 0 {
+                #expect(Set(runFiles).isSubset(of: names(in: folder) ?? []), after)
+            } else {
+                #expect(result.signal == SIGINT, after)
+                // The last write may be done when the signal comes.
+                if names(in: folder)?.contains("run.json") != true {
+                    try expectOnlyWholeFiles(in: folder)
+                }
+                let others = (names(in: folder) ?? []).filter { !runFiles.contains($0) }
+                #expect(others.count <= 1 && others.allSatisfy { $0.contains(".tmp") }, after)
+            }
+            #expect(Set(names(in: model.scratch.path) ?? []).isSubset(of: ["model", "run"]), after)
+            try? FileManager.default.removeItem(atPath: folder)
+        }
+    }
+
     /// Under final names stand whole files only, and `run.json` only behind all others.
     private func expectOnlyWholeFiles(in folder: String) throws {
         let present = runFiles.filter { names(in: folder)?.contains($0) == true }

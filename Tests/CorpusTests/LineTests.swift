@@ -21,8 +21,8 @@ import Tokenizers
             {"id": 7, "text": "a rather longer line, which is cut", "meta": {"text": "other"}}
             """
         let read = try documents(lines, .ofText(tokenizer, window: 5))
-        let first = tokenizer.encode("short", addSpecialTokens: false)
-        let second = tokenizer.encode(
+        let first = try tokenizer.encode("short", addSpecialTokens: false)
+        let second = try tokenizer.encode(
             "a rather longer line, which is cut", addSpecialTokens: false)
         #expect(second.count > 5)
         #expect(
@@ -31,7 +31,7 @@ import Tokenizers
 
     @Test func anAddedBOSCountsAmongTheFirstTokens() throws {
         let tokenizer = try Fixtures.withBOS()
-        let ids = tokenizer.encode("one two three four five", addSpecialTokens: false)
+        let ids = try tokenizer.encode("one two three four five", addSpecialTokens: false)
         let lines = #"{"text": "one two three four five"}"#
         #expect(
             try documents(lines, .ofText(tokenizer, window: 4))
@@ -44,7 +44,7 @@ import Tokenizers
     @Test func requestsAreContextAndContinuationTogether() throws {
         let tokenizer = try Fixtures.plain()
         let whole = Document(
-            tokens: tokenizer.encode("Question: 2+2? Answer: 4", addSpecialTokens: false))
+            tokens: try tokenizer.encode("Question: 2+2? Answer: 4", addSpecialTokens: false))
         let lines = """
             {"context": "Question: 2+2? Answer:", "continuation": " 4"}
             {"request": {"context": "Question: 2+2? Answer:", "continuation": " 4"}, "doc_id": 3, \

@@ -64,7 +64,7 @@ struct NaiveForward {
             if let second { added = try norm(added, name + second + ".weight") }
             states = zip(states, added).map { zip($0, $1).map { $0 + $1 } }
         }
-        return try product(try norm(states, "model.norm.weight"), embedding).flatMap { $0 }
+        return try product(norm(states, "model.norm.weight"), embedding).flatMap { $0 }
     }
 
     private func attend(

@@ -89,14 +89,13 @@ public enum FuzzTarget: String, CaseIterable, Sendable {
         }
     }
 
-    /// Short, since a pattern of the file's own decides how long matching takes.
     private static let texts = [
         "", " ", "Hello, world! It's 2026.", "\u{0}é\u{301} 世界\n\n\t🙂", "<s>a</s><0x0A><|x|>  b",
     ]
 
     private static func use(_ tokenizer: Tokenizer) {
         for text in texts {
-            let ids = tokenizer.encode(text, addSpecialTokens: true)
+            guard let ids = try? tokenizer.encode(text, addSpecialTokens: true) else { continue }
             _ = tokenizer.decode(ids, skipSpecialTokens: false)
             _ = tokenizer.decode(ids, skipSpecialTokens: true)
         }

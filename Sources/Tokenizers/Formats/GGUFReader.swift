@@ -74,7 +74,7 @@ struct GGUFReader {
                     content: Array(text.utf8), id: Int32(id),
                     isSpecial: type != TokenType.userDefined))
         }
-        return AddedVocabulary(tokens, normalizer: normalizer)
+        return try AddedVocabulary(tokens, normalizer: normalizer)
     }
 
     private func checked(_ id: Int32?, _ key: String) throws(TokenizerError) -> Int32? {
@@ -121,11 +121,8 @@ struct GGUFReader {
         let eos = try checked(vocabulary.eos, "eos_token_id")
         var steps: [PreTokenizer] = []
         for pattern in rule.patterns {
-            do {
-                steps.append(.split(.regex(try TextRegex(pattern)), .isolated, invert: false))
-            } catch {
-                throw invalid("pre", error.description)
-            }
+            let regex = try TextRegex(pattern, path: path, place: "tokenizer.ggml.pre")
+            steps.append(.split(.regex(regex), .isolated, invert: false))
         }
         steps.append(.byteLevel(addPrefixSpace: false, split: nil))
         let addsSpace = vocabulary.addSpacePrefix ?? false

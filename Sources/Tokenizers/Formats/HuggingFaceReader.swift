@@ -32,7 +32,7 @@ struct HuggingFaceReader {
             decoder: try root["decoder"].map { (json) throws(TokenizerError) in
                 try decoder(node(json, "decoder"))
             },
-            addedTokens: AddedVocabulary(added, normalizer: normalizer),
+            addedTokens: try AddedVocabulary(added, normalizer: normalizer),
             prefix: template?.prefix ?? [], suffix: template?.suffix ?? [])
     }
 
@@ -90,11 +90,7 @@ struct HuggingFaceReader {
         guard let regex = pattern.json["Regex"]?.stringValue else {
             throw pattern.invalid("has neither \"String\" nor \"Regex\"")
         }
-        do {
-            return .regex(try TextRegex(regex))
-        } catch {
-            throw pattern.invalid(error.description)
-        }
+        return .regex(try TextRegex(regex, path: path, place: pattern.place))
     }
 
     // MARK: - Pre-tokenizers
@@ -121,7 +117,10 @@ struct HuggingFaceReader {
             let splits = try node.bool("use_regex", default: true)
             return .byteLevel(
                 addPrefixSpace: try node.bool("add_prefix_space"),
-                split: splits ? .regex(try wordPattern(node)) : nil)
+                split: splits
+                    ? .regex(
+                        try TextRegex(GGUFPreTokenizer.gpt2Words, path: path, place: node.place))
+                    : nil)
         case "Metaspace":
             return .metaspace(
                 replacement: try replacement(node), try prependScheme(node),
@@ -133,14 +132,6 @@ struct HuggingFaceReader {
                     "Sequence", "Split", "Digits", "Punctuation", "Whitespace", "WhitespaceSplit",
                     "ByteLevel", "Metaspace",
                 ])
-        }
-    }
-
-    private func wordPattern(_ node: Node) throws(TokenizerError) -> TextRegex {
-        do {
-            return try TextRegex(GGUFPreTokenizer.gpt2Words)
-        } catch {
-            throw node.invalid(error.description)
         }
     }
 
@@ -186,7 +177,12 @@ struct HuggingFaceReader {
         case "ByteLevel": return .byteLevel
         case "ByteFallback": return .byteFallback
         case "Fuse": return .fuse
-        case "Replace": return .replace(try pattern(node), with: try node.bytes("content"))
+        case "Replace":
+            // Decoding has no way to fail, and no known file looks for more than a string here.
+            guard case .literal(let literal) = try pattern(node) else {
+                throw node.invalid("\"pattern\" of a decoder should be a \"String\", not a \"Regex\"")
+            }
+            return .replace(literal, with: try node.bytes("content"))
         case "Strip":
             let content = try node.string("content")
             guard content.unicodeScalars.count == 1 else {

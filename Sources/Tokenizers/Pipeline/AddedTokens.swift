@@ -95,7 +95,7 @@ struct AddedVocabulary: Sendable {
     private let literal: AddedTokenMatcher
     private let normalized: AddedTokenMatcher
 
-    init(_ tokens: [AddedToken], normalizer: Normalizer?) {
+    init(_ tokens: [AddedToken], normalizer: Normalizer?) throws(TokenizerError) {
         byContent = Vocabulary(minimumCapacity: tokens.count)
         var byID: [Int32: Entry] = [:]
         for token in tokens {
@@ -103,7 +103,7 @@ struct AddedVocabulary: Sendable {
             var pattern = token.content
             if token.isNormalized, let normalizer {
                 var startsAtOrigin = true
-                pattern = normalizer.apply(pattern, startsAtOrigin: &startsAtOrigin)
+                pattern = try normalizer.apply(pattern, startsAtOrigin: &startsAtOrigin)
             }
             byID[token.id] = Entry(token: token, pattern: pattern)
             if token.isSpecial { special.insert(token.content) }
@@ -130,7 +130,9 @@ struct AddedVocabulary: Sendable {
     }
 
     /// Takes the added tokens out of `text` and normalizes the rest.
-    func extract(from text: [UInt8], normalizer: Normalizer?) -> [Segment] {
+    func extract(
+        from text: [UInt8], normalizer: Normalizer?
+    ) throws(TokenizerError) -> [Segment] {
         var segments: [Segment] = []
         for (range, id) in literal.split(text) {
             if let id {
@@ -139,7 +141,7 @@ struct AddedVocabulary: Sendable {
             }
             var startsAtOrigin = range.lowerBound == 0
             let whole = range.count == text.count ? text : Array(text[range])
-            let rest = normalizer?.apply(whole, startsAtOrigin: &startsAtOrigin) ?? whole
+            let rest = try normalizer?.apply(whole, startsAtOrigin: &startsAtOrigin) ?? whole
             for (range, id) in normalized.split(rest) {
                 if let id {
                     segments.append(.token(id))

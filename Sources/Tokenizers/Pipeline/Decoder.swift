@@ -4,7 +4,7 @@ indirect enum Decoder: Sendable {
     case byteLevel
     case byteFallback
     case fuse
-    case replace(TextPattern, with: [UInt8])
+    case replace([UInt8], with: [UInt8])
     case strip(content: [UInt8], start: Int, stop: Int)
     case metaspace(replacement: [UInt8], dropsFirst: Bool)
     /// The suffix that ends a word becomes a space, and vanishes from the last token.
@@ -24,26 +24,19 @@ indirect enum Decoder: Sendable {
             return Self.joinBytes(tokens)
         case .fuse:
             return [Array(tokens.joined())]
-        case .replace(let pattern, let replacement):
-            var removed = false
-            return tokens.map {
-                pattern.replacing(in: $0, with: replacement, removedPrefix: &removed)
-            }
+        case .replace(let literal, let replacement):
+            return tokens.map { TextPattern.replacing(literal, in: $0, with: replacement) }
         case .strip(let content, let start, let stop):
             return tokens.map { Self.strip($0, content, start: start, stop: stop) }
         case .wordSuffix(let suffix):
             return tokens.enumerated().map { index, token in
-                var removed = false
-                return TextPattern.literal(suffix).replacing(
-                    in: token, with: index + 1 == tokens.count ? [] : [0x20],
-                    removedPrefix: &removed)
+                TextPattern.replacing(
+                    suffix, in: token, with: index + 1 == tokens.count ? [] : [0x20])
             }
         case .metaspace(let replacement, let dropsFirst):
             return tokens.enumerated().map { index, token in
-                var removed = false
-                let space: [UInt8] = index == 0 && dropsFirst ? [] : [0x20]
-                return TextPattern.literal(replacement)
-                    .replacing(in: token, with: space, removedPrefix: &removed)
+                TextPattern.replacing(
+                    replacement, in: token, with: index == 0 && dropsFirst ? [] : [0x20])
             }
         }
     }

@@ -26,15 +26,20 @@ indirect enum Normalizer: Sendable {
 
     /// - Parameter startsAtOrigin: Whether the first character of `text` is the first of the whole
     ///   input; cleared when that character goes.
-    func apply(_ text: [UInt8], startsAtOrigin: inout Bool) -> [UInt8] {
+    /// - Throws: `TokenizerError.patternTooCostly`.
+    func apply(_ text: [UInt8], startsAtOrigin: inout Bool) throws(TokenizerError) -> [UInt8] {
         switch self {
         case .sequence(let normalizers):
-            return normalizers.reduce(text) { $1.apply($0, startsAtOrigin: &startsAtOrigin) }
+            var result = text
+            for step in normalizers {
+                result = try step.apply(result, startsAtOrigin: &startsAtOrigin)
+            }
+            return result
         case .unicode(let form):
             return form.apply(text)
         case .replace(let pattern, let replacement):
             var removedPrefix = false
-            let result = pattern.replacing(
+            let result = try pattern.replacing(
                 in: text, with: replacement, removedPrefix: &removedPrefix)
             if removedPrefix { startsAtOrigin = false }
             return result

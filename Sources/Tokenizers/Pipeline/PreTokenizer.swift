@@ -40,12 +40,13 @@ indirect enum PreTokenizer: Sendable {
         case always, first, never
     }
 
-    func apply(_ pieces: inout Pieces) {
+    /// - Throws: `TokenizerError.patternTooCostly`.
+    func apply(_ pieces: inout Pieces) throws(TokenizerError) {
         switch self {
         case .sequence(let steps):
-            for step in steps { step.apply(&pieces) }
+            for step in steps { try step.apply(&pieces) }
         case .split(let pattern, let behavior, let invert):
-            pieces.split(by: pattern, behavior, invert: invert)
+            try pieces.split(by: pattern, behavior, invert: invert)
         case .digits(let individual):
             pieces.split(individual ? .isolated : .contiguous) { $0.isNumeric }
         case .punctuation(let behavior):
@@ -57,7 +58,7 @@ indirect enum PreTokenizer: Sendable {
             pieces.split(.removed) { $0.isSpace }
         case .byteLevel(let addPrefixSpace, let pattern):
             if addPrefixSpace { pieces.prepend([0x20]) { _ in true } }
-            if let pattern { pieces.split(by: pattern, .isolated, invert: false) }
+            if let pattern { try pieces.split(by: pattern, .isolated, invert: false) }
             pieces.mapBytes()
         case .metaspace(let replacement, let scheme, let split):
             pieces.replace(0x20, by: replacement)
@@ -68,14 +69,18 @@ indirect enum PreTokenizer: Sendable {
                     !onlyFirst || (start == 0 && startsAtOrigin)
                 }
             }
-            if split { pieces.split(by: .literal(replacement), .mergedWithNext, invert: false) }
+            if split {
+                try pieces.split(by: .literal(replacement), .mergedWithNext, invert: false)
+            }
         }
     }
 }
 
 extension Pieces {
     /// Cuts every piece at the matches of `pattern`.
-    mutating func split(by pattern: TextPattern, _ behavior: SplitBehavior, invert: Bool) {
+    mutating func split(
+        by pattern: TextPattern, _ behavior: SplitBehavior, invert: Bool
+    ) throws(TokenizerError) {
         var splitter = Splitter(behavior: behavior, invert: invert, capacity: ranges.count)
         var current = -1
         var end = 0
@@ -99,7 +104,7 @@ extension Pieces {
             ? ranges.indices.filter {
                 ranges[$0].count > UTF8Scan.length(of: text[ranges[$0].lowerBound])
             } : Array(ranges.indices)
-        pattern.forEachMatch(in: text, ranges: candidates.map { ranges[$0] }) { index, match in
+        try pattern.forEachMatch(in: text, ranges: candidates.map { ranges[$0] }) { index, match in
             advance(to: candidates[index])
             splitter.add(end..<match.lowerBound, isMatch: false)
             splitter.add(match, isMatch: true, evenIfEmpty: true)

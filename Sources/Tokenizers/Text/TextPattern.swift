@@ -5,27 +5,47 @@ enum TextPattern: Sendable {
     case regex(TextRegex)
 
     /// The matches within each of `ranges` of `text`, from left to right, disjoint.
+    /// - Throws: `TokenizerError.patternTooCostly`.
     func forEachMatch(
         in text: [UInt8], ranges: [Range<Int>], _ body: (_ index: Int, _ match: Range<Int>) -> Void
-    ) {
+    ) throws(TokenizerError) {
         switch self {
         case .regex(let regex):
-            regex.forEachMatch(in: text, ranges: ranges, body)
+            try regex.forEachMatch(in: text, ranges: ranges, body)
         case .literal(let literal):
             for (index, range) in ranges.enumerated() {
-                var position = range.lowerBound
-                while position + literal.count <= range.upperBound {
-                    if text[position] == literal[0],
-                        text[position..<(position + literal.count)].elementsEqual(literal)
-                    {
-                        body(index, position..<(position + literal.count))
-                        position += literal.count
-                    } else {
-                        position += 1
-                    }
-                }
+                Self.forEachMatch(of: literal, in: text, range) { body(index, $0) }
             }
         }
+    }
+
+    private static func forEachMatch(
+        of literal: [UInt8], in text: [UInt8], _ range: Range<Int>, _ body: (Range<Int>) -> Void
+    ) {
+        var position = range.lowerBound
+        while position + literal.count <= range.upperBound {
+            if text[position] == literal[0],
+                text[position..<(position + literal.count)].elementsEqual(literal)
+            {
+                body(position..<(position + literal.count))
+                position += literal.count
+            } else {
+                position += 1
+            }
+        }
+    }
+
+    /// `text` with every `literal`, which is not empty, replaced.
+    static func replacing(
+        _ literal: [UInt8], in text: [UInt8], with replacement: [UInt8]
+    ) -> [UInt8] {
+        var result: [UInt8] = []
+        var end = 0
+        forEachMatch(of: literal, in: text, 0..<text.count) { match in
+            result += text[end..<match.lowerBound] + replacement
+            end = match.upperBound
+        }
+        return result + text[end...]
     }
 
     /// `text` with every match replaced.
@@ -33,21 +53,23 @@ enum TextPattern: Sendable {
     ///   character of the old text.
     func replacing(
         in text: [UInt8], with replacement: [UInt8], removedPrefix: inout Bool
-    ) -> [UInt8] {
+    ) throws(TokenizerError) -> [UInt8] {
         var result: [UInt8] = []
         result.reserveCapacity(text.count)
         var end = 0
-        forEachMatch(in: text, ranges: [0..<text.count]) { _, match in
+        var removed = false
+        try forEachMatch(in: text, ranges: [0..<text.count]) { _, match in
             result += text[end..<match.lowerBound]
             // `tokenizers` aligns a replacement with the last character it replaces.
             if match.lowerBound == 0, match.upperBound > 0,
                 replacement.isEmpty || match.upperBound > UTF8Scan.length(of: text[0])
             {
-                removedPrefix = true
+                removed = true
             }
             result += replacement
             end = match.upperBound
         }
+        if removed { removedPrefix = true }
         if end == 0, result.isEmpty { return text }
         result += text[end...]
         return result

@@ -8,27 +8,52 @@ import Foundation
 final class TextRegex: @unchecked Sendable {
     // Immutable, and documented as safe to use from several threads.
     private let expression: NSRegularExpression
+    private let pattern: String
+    private let path: String
+    private let place: String
 
-    /// - Throws: `PatternError` for a pattern with constructs that this package does not know to mean
-    ///   the same in both engines, and for one that is wrong.
-    init(_ pattern: String) throws(PatternError) {
+    /// - Parameter place: Where in the file at `path` the pattern stands, for errors.
+    /// - Throws: `TokenizerError` for a pattern with constructs that this package does not know to
+    ///   mean the same in both engines, and for one that is wrong.
+    init(_ pattern: String, path: String, place: String) throws(TokenizerError) {
         var translator = OnigurumaTranslator(pattern)
-        let translated = try translator.translate()
+        let translated: String
+        do {
+            translated = try translator.translate()
+        } catch {
+            throw .invalid(path: path, place: place, problem: error.description)
+        }
         do {
             expression = try NSRegularExpression(
                 pattern: translated, options: [.anchorsMatchLines, .useUnixLineSeparators])
         } catch {
-            throw PatternError(pattern: pattern, problem: "is not a regular expression")
+            let error = PatternError(pattern: pattern, problem: "is not a regular expression")
+            throw .invalid(path: path, place: place, problem: error.description)
         }
+        self.pattern = pattern
+        self.path = path
+        self.place = place
+    }
+
+    /// The most progress reports in a whole text. ICU reports each position where no match begins, and
+    /// every 10,000th state it saves. Patterns of real tokenizers save below 8 states per character, a
+    /// catastrophic one exponentially many; this allows 1.5 million and 150 per character.
+    static func mostSteps(characters: Int, ranges: Int) -> Int {
+        150 + characters + characters / 64 + ranges
     }
 
     /// The matches within each of `ranges` of `text`, from left to right; a match sees nothing
     /// outside its range.
     /// - Parameter ranges: Ascending, disjoint ranges of whole scalars.
+    /// - Throws: `TokenizerError.patternTooCostly`, behind any number of matches.
     func forEachMatch(
         in text: [UInt8], ranges: [Range<Int>], _ body: (_ index: Int, _ match: Range<Int>) -> Void
-    ) {
+    ) throws(TokenizerError) {
         let string = String(decoding: text, as: UTF8.self)
+        let characters = string.utf16.count
+        let limit = Self.mostSteps(characters: characters, ranges: ranges.count)
+        var steps = 0
+        var exceeded: PatternLimit?
         var bounds = OffsetCursor(text)
         var inner = OffsetCursor(text)
         // Foundation declares the block as escaping; it does not outlive the call.
@@ -39,9 +64,21 @@ final class TextRegex: @unchecked Sendable {
                 // An empty match right behind another match does not count.
                 var previousEnd: Int?
                 expression.enumerateMatches(
-                    in: string, range: NSRange(location: start, length: end - start)
-                ) { result, _, _ in
-                    guard let found = result?.range, found.location != NSNotFound else { return }
+                    in: string, options: [.reportProgress, .reportCompletion],
+                    range: NSRange(location: start, length: end - start)
+                ) { result, flags, stop in
+                    guard let found = result?.range, found.location != NSNotFound else {
+                        if flags.contains(.progress) {
+                            steps += 1
+                            if steps > limit {
+                                exceeded = .steps(limit)
+                                stop.pointee = true
+                            }
+                        } else if flags.contains(.internalError), exceeded == nil {
+                            exceeded = .memory
+                        }
+                        return
+                    }
                     let matchEnd = found.location + found.length
                     if found.length == 0, previousEnd == found.location { return }
                     previousEnd = matchEnd
@@ -49,7 +86,13 @@ final class TextRegex: @unchecked Sendable {
                     let upper = inner.advance(toUTF16: matchEnd)
                     body(index, lower..<upper)
                 }
+                if exceeded != nil { break }
             }
+        }
+        if let exceeded {
+            throw .patternTooCostly(
+                path: path, place: place, pattern: pattern, characters: characters,
+                limit: exceeded)
         }
     }
 }
