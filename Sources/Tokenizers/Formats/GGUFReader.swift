@@ -163,7 +163,7 @@ struct GGUFReader {
         let normalizer: Normalizer =
             addsSpace ? .sequence([.prepend([0x20]), escape]) : escape
         var decoders: [Decoder] = [
-            .replace(.literal(underscore), with: [0x20]), .byteFallback, .fuse,
+            .replace(underscore, with: [0x20]), .byteFallback, .fuse,
         ]
         if addsSpace { decoders.append(.strip(content: [0x20], start: 1, stop: 0)) }
         let pipeline = Tokenizer.Pipeline(
