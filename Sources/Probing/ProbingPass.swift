@@ -60,7 +60,12 @@ public struct ProbingPass {
                 }
                 return .line(path: path, line: task.lines[index], problem: problem)
             }
-            let ids = tokenizer.encode(example.text, addSpecialTokens: false)
+            let ids: [Int32]
+            do throws(TokenizerError) {
+                ids = try tokenizer.encode(example.text, addSpecialTokens: false)
+            } catch {
+                throw wrong(error.description)
+            }
             guard !ids.isEmpty else { throw wrong("the tokenizer gives no token for the text") }
             guard let token = anchor.token(of: example.position, in: example.text, ids: ids) else {
                 throw wrong(

@@ -71,7 +71,8 @@ struct PropertyTests {
             let parts = Array(repeating: short, count: 12)
             let apart = try parts.map { try tokenizer.encode($0, addSpecialTokens: false) }
             let bar = try tokenizer.encode("\u{1}", addSpecialTokens: false)
-            let whole = try tokenizer.encode(parts.joined(separator: "\u{1}"), addSpecialTokens: false)
+            let whole = try tokenizer.encode(
+                parts.joined(separator: "\u{1}"), addSpecialTokens: false)
             #expect(whole == Array(apart.joined(separator: bar)))
             #expect(short.utf8.count <= 32)
         }

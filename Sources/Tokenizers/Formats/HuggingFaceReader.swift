@@ -180,7 +180,8 @@ struct HuggingFaceReader {
         case "Replace":
             // Decoding has no way to fail, and no known file looks for more than a string here.
             guard case .literal(let literal) = try pattern(node) else {
-                throw node.invalid("\"pattern\" of a decoder should be a \"String\", not a \"Regex\"")
+                throw node.invalid(
+                    "\"pattern\" of a decoder should be a \"String\", not a \"Regex\"")
             }
             return .replace(literal, with: try node.bytes("content"))
         case "Strip":
