@@ -76,7 +76,7 @@ public struct CommandRunner: Sendable {
 
     public func callAsFunction(_ arguments: String...) throws -> Result { try self(arguments) }
 
-    /// Commands that compute, in the CPU's default precision unless told which.
+    /// Commands that compute.
     private static let computing: Set = ["probe", "lens", "dump", "score", "tune-lens"]
 
     /// Goldens are f32, so commands that compute do it in f32 unless a test says otherwise.
@@ -90,7 +90,8 @@ public struct CommandRunner: Sendable {
     /// Starts and returns at once.
     /// - Parameter asTyped: leaves the precision to the command.
     public func start(
-        _ arguments: [String], asTyped: Bool = false, input: String = "", environment: [String: String?] = [:],
+        _ arguments: [String], asTyped: Bool = false, input: String = "",
+        environment: [String: String?] = [:],
         shell: String? = nil
     ) throws -> Running {
         let arguments = asTyped ? arguments : Self.withPrecision(arguments)
