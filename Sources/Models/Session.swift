@@ -204,9 +204,11 @@ public final class Session {
         let b = buffers
 
         let attentionInput = normed(layer.attentionNorm, rows)
-        layer.query(attentionInput, rows: rows, into: b.query)
-        layer.key(attentionInput, rows: rows, into: b.key)
-        layer.value(attentionInput, rows: rows, into: b.value)
+        MatrixProduct.multiply(
+            attentionInput.pointer, rows: rows,
+            into: [
+                layer.query.target(b.query), layer.key.target(b.key), layer.value.target(b.value),
+            ])
         let queryWidth = c.headCount * c.headDimension
         let keyWidth = c.keyValueHeadCount * c.headDimension
         if let clip = c.queryKeyValueClip {
@@ -242,8 +244,9 @@ public final class Session {
         try show(.residMid, index, step, positions, b.hidden, c.hiddenSize, taps)
 
         let mlpInput = parallelInput ?? normed(layer.mlpNorm, rows)
-        layer.gate?(mlpInput, rows: rows, into: b.gate)
-        layer.up(mlpInput, rows: rows, into: b.up)
+        MatrixProduct.multiply(
+            mlpInput.pointer, rows: rows,
+            into: [layer.gate?.target(b.gate), layer.up.target(b.up)].compactMap(\.self))
         forRows(rows) { row in
             let offset = row * c.intermediateSize
             c.activation.apply(

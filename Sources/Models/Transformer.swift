@@ -45,7 +45,7 @@ public final class Transformer: Sendable {
             for row in 0..<rows {
                 finalNorm.apply(states + row * width, out: normed + row * width, width: width)
             }
-            MatrixProduct.multiply(normed, rows: rows, by: unembedding, into: out)
+            MatrixProduct.multiply(normed, rows: rows, into: [.init(unembedding, out: out)])
         }
     }
 
@@ -111,7 +111,11 @@ package struct Projection: Sendable {
     package let bias: [Float]?
 
     package func callAsFunction(_ x: FloatBuffer, rows: Int, into out: FloatBuffer) {
-        MatrixProduct.multiply(x.pointer, rows: rows, by: weight, bias: bias, into: out.pointer)
+        MatrixProduct.multiply(x.pointer, rows: rows, into: [target(out)])
+    }
+
+    package func target(_ out: FloatBuffer) -> MatrixProduct.Target {
+        MatrixProduct.Target(weight, bias: bias, out: out.pointer)
     }
 }
 

@@ -32,21 +32,46 @@ public enum MatrixProduct {
         return max(granule, (rows / (2 * max(1, pairs)) + granule - 1) / granule * granule)
     }
 
-    /// out[T, N] = x[T, K] · wᵀ, for a weight w [N, K].
-    /// - Parameters:
-    ///   - rowStride: floats from one row of `x` to the next; K when nil.
-    ///   - bias: N values added to each row, or nil.
+    /// A product's right side and where the product goes.
+    public struct Target {
+        let weight: WeightMatrix
+        let bias: [Float]?
+        let out: UnsafeMutablePointer<Float>
+
+        /// - Parameters:
+        ///   - weight: [N, K].
+        ///   - bias: N values added to each row, or nil.
+        ///   - out: [T, N].
+        public init(_ weight: WeightMatrix, bias: [Float]? = nil, out: UnsafeMutablePointer<Float>)
+        {
+            self.weight = weight
+            self.bias = bias
+            self.out = out
+        }
+    }
+
+    /// out[T, N] = x[T, K] · wᵀ for each target's weight w [N, K]: products of one left side, which is
+    /// laid out once, in one go.
+    /// - Parameter rowStride: floats from one row of `x` to the next; K when nil.
+    /// - Precondition: all weights have K columns and the same arithmetic.
     public static func multiply(
-        _ x: UnsafePointer<Float>, rows: Int, rowStride: Int? = nil, by weight: WeightMatrix,
-        bias: [Float]? = nil, into out: UnsafeMutablePointer<Float>
+        _ x: UnsafePointer<Float>, rows: Int, rowStride: Int? = nil, into targets: [Target]
     ) {
-        let columns = weight.rows
-        let depth = weight.columns
-        let arithmetic = weight.arithmetic
+        guard let first = targets.first?.weight else { return }
+        let depth = first.columns
+        let arithmetic = first.arithmetic
+        precondition(
+            targets.allSatisfy { $0.weight.columns == depth && $0.weight.arithmetic == arithmetic })
         let stride = rowStride ?? depth
-        let panel = panelRows(rows: columns, depth: depth, arithmetic)
+        let panels = targets.indices.flatMap { target in
+            let count = targets[target].weight.rows
+            let panel = panelRows(rows: count, depth: depth, arithmetic)
+            return Swift.stride(from: 0, to: count, by: panel).map {
+                (target: target, range: $0..<min(count, $0 + panel))
+            }
+        }
         nonisolated(unsafe) let x = x
-        nonisolated(unsafe) let out = out
+        nonisolated(unsafe) let targets = targets
         let needed = PackedRows.floats(rows: rows, width: depth, arithmetic)
         ScratchPool.shared.withFloats(needed) { memory in
             let left = PackedRows(memory, width: depth, arithmetic)
@@ -56,18 +81,19 @@ public enum MatrixProduct {
                     left.store(x + row * stride, row: row)
                 }
             }
-            Parallel.forEach((columns + panel - 1) / panel) { index in
-                let range = index * panel..<min(columns, (index + 1) * panel)
+            Parallel.forEach(panels.count) { index in
+                let (target, range) = (targets[panels[index].target], panels[index].range)
+                let columns = target.weight.rows
                 let floats = PackedColumns.floats(
                     columns: range.count, width: depth, arithmetic)
                 ScratchPool.shared.withFloats(floats) { panelMemory in
-                    PackedColumns(weight, range, memory: panelMemory).multiply(
+                    PackedColumns(target.weight, range, memory: panelMemory).multiply(
                         left, rows: 0..<rows, columns: 0..<range.count,
-                        into: out + range.lowerBound, stride: columns)
+                        into: target.out + range.lowerBound, stride: columns)
                 }
-                guard let bias else { return }
+                guard let bias = target.bias else { return }
                 for row in 0..<rows {
-                    for column in range { out[row * columns + column] += bias[column] }
+                    for column in range { target.out[row * columns + column] += bias[column] }
                 }
             }
         }

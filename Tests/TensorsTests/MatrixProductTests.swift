@@ -32,7 +32,7 @@ struct StoredWeight {
     /// - Parameter offset: bytes between an aligned address and the first.
     init(
         _ type: ElementType, rows: Int, columns: Int, order: [Int32]? = nil, offset: Int = 0,
-        seed: UInt64 = 1
+        seed: UInt64 = 1, arithmetic: Arithmetic = .f32
     ) {
         var random = SeededRandom(seed &+ UInt64(rows * 7919 + columns))
         var contents: [UInt8] = []
@@ -68,7 +68,7 @@ struct StoredWeight {
         let owner = Bytes(contents, offset: offset)
         matrix = WeightMatrix(
             type: type, rows: rows, columns: columns, bytes: owner.bytes, rowOrder: order,
-            owner: owner)
+            arithmetic: arithmetic, owner: owner)
         values =
             order.map { order in
                 order.flatMap { stored[Int($0) * columns..<(Int($0) + 1) * columns] }
@@ -121,9 +121,11 @@ private func naiveProduct(
         let stride = shape.depth + gap
         let x = random.normals(shape.rows * stride)
         var out = [Float](repeating: .nan, count: shape.rows * shape.columns)
-        MatrixProduct.multiply(
-            x, rows: shape.rows, rowStride: gap == 0 ? nil : stride, by: weight.matrix, bias: bias,
-            into: &out)
+        out.withUnsafeMutableBufferPointer { out in
+            MatrixProduct.multiply(
+                x, rows: shape.rows, rowStride: gap == 0 ? nil : stride,
+                into: [.init(weight.matrix, bias: bias, out: out.baseAddress!)])
+        }
         let (expected, magnitudes) = naiveProduct(
             x, rows: shape.rows, stride: stride, weight, bias: bias)
         for index in out.indices {
@@ -231,12 +233,39 @@ private func naiveProduct(
             let results = [1, 2, 3, 8].map { threads in
                 withThreads(threads) { () -> [Float] in
                     var out = [Float](repeating: .nan, count: rows * columns)
-                    MatrixProduct.multiply(
-                        x, rows: rows, by: weight.matrix, bias: bias, into: &out)
+                    out.withUnsafeMutableBufferPointer { out in
+                        MatrixProduct.multiply(
+                            x, rows: rows,
+                            into: [.init(weight.matrix, bias: bias, out: out.baseAddress!)])
+                    }
                     return out
                 }
             }
             for result in results { #expect(bits(result) == bits(results[0])) }
+        }
+    }
+
+    /// Weights that share a left side have the bytes that each has alone.
+    @Test(arguments: Arithmetic.allCases)
+    func productsInOneGoAreThoseOfEach(_ arithmetic: Arithmetic) {
+        guard arithmetic.isAvailable else { return }
+        let (rows, depth) = (21, 96)
+        var random = SeededRandom(12)
+        let x = random.normals(rows * depth)
+        let weights = [300, 7, 96].map {
+            StoredWeight(.f32, rows: $0, columns: depth, arithmetic: arithmetic)
+        }
+        let biases = [nil, random.normals(7), random.normals(96)]
+        let outs = weights.map { FloatBuffer(count: rows * $0.matrix.rows) }
+        func target(_ index: Int) -> MatrixProduct.Target {
+            .init(weights[index].matrix, bias: biases[index], out: outs[index].pointer)
+        }
+        MatrixProduct.multiply(x, rows: rows, into: (0..<3).map(target))
+        for index in 0..<3 {
+            let together = bits(Array(outs[index].values))
+            for place in 0..<outs[index].count { outs[index][place] = .nan }
+            MatrixProduct.multiply(x, rows: rows, into: [target(index)])
+            #expect(bits(Array(outs[index].values)) == together)
         }
     }
 

@@ -164,8 +164,11 @@ import Testing
         guard arithmetic.isAvailable else { return }
         let (left, right) = Self.matrices(shape)
         var out = [Float](repeating: .nan, count: shape.rows * shape.columns)
-        MatrixProduct.multiply(
-            left, rows: shape.rows, by: Self.weight(right, shape, arithmetic), into: &out)
+        out.withUnsafeMutableBufferPointer { out in
+            MatrixProduct.multiply(
+                left, rows: shape.rows,
+                into: [.init(Self.weight(right, shape, arithmetic), out: out.baseAddress!)])
+        }
         let x = left.map { Double(Self.rounded($0)) }
         let w = right.map { Double(Self.rounded($0)) }
         for row in 0..<shape.rows {
