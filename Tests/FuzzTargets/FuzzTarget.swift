@@ -1,5 +1,4 @@
 import Checkpoints
-import Commands
 import Files
 import Foundation
 import Models
@@ -43,7 +42,11 @@ public enum FuzzTarget: String, CaseIterable, Sendable {
         let checkpoint = try Checkpoint(gguf: MappedFile(path: "model.gguf", contents: input))
         readAll(checkpoint)
         // Each of the two may refuse what the other takes.
-        let tokenizer = Result { try TokenizerFiles.gguf(checkpoint) }
+        let tokenizer = Result {
+            try GGUFVocabulary(checkpoint.metadata).map {
+                try Tokenizer(vocabulary: $0, path: checkpoint.path)
+            }
+        }
         _ = try Transformer.load(checkpoint)
         if let tokenizer = try tokenizer.get() { use(tokenizer) }
     }
