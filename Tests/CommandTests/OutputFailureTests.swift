@@ -112,7 +112,7 @@ struct WritingCommand: CustomTestStringConvertible, Sendable {
         let (model, arguments, folder) = try prepared(command)
         let before = try contents(of: folder)
         #expect(chmod(folder, 0o555) == 0)
-        defer { chmod(folder, 0o755) }
+        defer { withExtendedLifetime(model) { chmod(folder, 0o755) } }
         let result = try CommandRunner(command.product)(
             arguments,
             shell: geteuid() == 0
@@ -127,7 +127,9 @@ struct WritingCommand: CustomTestStringConvertible, Sendable {
     @Test(arguments: WritingCommand.all)
     func aFullDisk(_ command: WritingCommand) throws {
         for blocks in command.full {
-            let (_, arguments, folder) = try prepared(command)
+            let (model, arguments, folder) = try prepared(command)
+            // The folder goes with the model.
+            defer { withExtendedLifetime(model) {} }
             let before = try contents(of: folder)
             let runner = try CommandRunner(command.product)
             let failed = try runner(arguments, shell: "trap '' XFSZ; ulimit -f \(blocks)")
@@ -153,7 +155,8 @@ struct WritingCommand: CustomTestStringConvertible, Sendable {
     /// takes.
     @Test(arguments: WritingCommand.all)
     func anInterruptAtAnyMoment(_ command: WritingCommand) throws {
-        let (_, arguments, folder) = try prepared(command)
+        let (model, arguments, folder) = try prepared(command)
+        defer { withExtendedLifetime(model) {} }
         let before = try contents(of: folder)
         let runner = try CommandRunner(command.product)
         let started = ContinuousClock.now
