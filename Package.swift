@@ -145,8 +145,8 @@ let package = Package(
         .testTarget(
             name: "ProbingTests",
             dependencies: [
-                "Probing", "Records", "Tokenizers", "Commands", "Checkpoints", "Files", "Tensors",
-                "TestSupport",
+                "Probing", "Records", "Tokenizers", "Commands", "Corpus", "Models", "Checkpoints",
+                "Files", "Tensors", "TestSupport",
             ]),
         .testTarget(name: "ReportingTests", dependencies: ["Reporting", "TestSupport"]),
         .testTarget(

@@ -61,18 +61,20 @@ typedef struct {
     size_t rows, left_stride, columns, right_stride, depth, out_stride;
 } shape_t;
 
-typedef struct {
+typedef struct product {
     shape_t shape;
     layout_t left, right, out;
     dnnl_primitive_t primitive;
     layout_t scratchpad;
     size_t scratchpad_bytes;
+    struct product *next;
 } product_t;
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static dnnl_engine_t engine;
-static product_t **products;
-static size_t product_count;
+// By hash; those of equal hash are chained.
+#define SLOTS 1024
+static product_t *products[SLOTS];
 
 static _Thread_local dnnl_stream_t stream;
 static _Thread_local void *scratch;
@@ -132,24 +134,31 @@ static int make_product(product_t *p, const shape_t *s) {
     return 0;
 }
 
-// Products are few (one for each shape of a run) and kept for the life of the process.
+// FNV-1a.
+static size_t slot_of(const shape_t *shape) {
+    const unsigned char *bytes = (const unsigned char *)shape;
+    size_t hash = 14695981039346656037u;
+    for (size_t i = 0; i < sizeof *shape; i++) hash = (hash ^ bytes[i]) * 1099511628211u;
+    return (hash ^ hash >> 32) % SLOTS;
+}
+
+// Products are kept for the life of the process: one for each shape of a run, which are few but for the
+// numbers of rows, of which there are at most as many as a block has.
 static int find_product(const shape_t *shape, product_t **found) {
     pthread_mutex_lock(&lock);
-    for (size_t i = 0; i < product_count; i++) {
-        if (memcmp(&products[i]->shape, shape, sizeof *shape) == 0) {
-            *found = products[i];
-            pthread_mutex_unlock(&lock);
-            return 0;
-        }
-    }
-    int status = dnnl_out_of_memory;
-    product_t **grown = realloc(products, (product_count + 1) * sizeof *products);
-    if (grown) {
-        products = grown;
+    product_t **slot = &products[slot_of(shape)];
+    int status = 0;
+    *found = *slot;
+    while (*found && memcmp(&(*found)->shape, shape, sizeof *shape) != 0) *found = (*found)->next;
+    if (!*found) {
         product_t *made = calloc(1, sizeof *made);
-        if (made) status = make_product(made, shape);
-        if (status == 0) products[product_count++] = *found = made;
-        else free(made);
+        status = made ? make_product(made, shape) : dnnl_out_of_memory;
+        if (status == 0) {
+            made->next = *slot;
+            *slot = *found = made;
+        } else {
+            free(made);
+        }
     }
     pthread_mutex_unlock(&lock);
     return status;

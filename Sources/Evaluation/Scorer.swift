@@ -114,8 +114,8 @@ public final class Scorer {
         rows.sort { ($0.row, $0.score) < ($1.row, $1.score) }
         try session.run(
             Array(group.shared[border...]), branches: group.branches.map(\.tokens)
-        ) { states in
-            take(rows, states, &scores)
+        ) { boundary, states in
+            if boundary == plan.steps.count { take(rows, states, &scores) }
         }
         held = group.shared
         return scores

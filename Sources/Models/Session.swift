@@ -131,12 +131,12 @@ public final class Session {
     ///
     /// The session was made with `branches: true`; tokens and branches together have at most
     /// `blockLength` rows.
-    /// - Parameter onStates: the raw final states of the tokens, then of the branches, one after the
-    ///   other: [rows, d], valid only during the call.
+    /// - Parameter onBoundary: called with each boundary, from 0 to the plan's last, and the raw states of
+    ///   the tokens, then of the branches, one after the other: [rows, d], valid only during the call.
     /// - Throws: as `run`.
     public func run(
         _ tokens: [Int32], branches: [[Int32]],
-        onStates: (UnsafePointer<Float>) throws(ModelError) -> Void
+        onBoundary: (Int, UnsafePointer<Float>) throws(ModelError) -> Void
     ) throws(ModelError) {
         try checkTokens(tokens)
         let border = position + tokens.count
@@ -157,9 +157,9 @@ public final class Session {
         }
         precondition(rows <= Self.blockLength, "one block has at most blockLength rows")
         precondition(!model.configuration.rotaryDependsOnLength)
-        try runBlock((tokens + branches.flatMap(\.self))[...], segments, taps: [])
+        try runBlock(
+            (tokens + branches.flatMap(\.self))[...], segments, taps: [], onBoundary: onBoundary)
         position = border
-        try onStates(UnsafePointer(buffers.hidden.pointer))
     }
 
     private func checkTokens(_ tokens: [Int32]) throws(ModelError) {
@@ -172,7 +172,8 @@ public final class Session {
 
     /// - Parameter segments: one, if taps look on.
     private func runBlock(
-        _ tokens: ArraySlice<Int32>, _ segments: [BlockSegment], taps: [any Tap]
+        _ tokens: ArraySlice<Int32>, _ segments: [BlockSegment], taps: [any Tap],
+        onBoundary: (Int, UnsafePointer<Float>) throws(ModelError) -> Void = { _, _ in }
     ) throws(ModelError) {
         let c = model.configuration
         for segment in segments {
@@ -184,10 +185,12 @@ public final class Session {
         try checkFinite(segments, "the embedding")
         let positions = (segments.first?.position ?? 0)..<(segments.first?.keyCount ?? 0)
         try show(.resid, 0, nil, positions, buffers.hidden, c.hiddenSize, taps)
+        try onBoundary(0, UnsafePointer(buffers.hidden.pointer))
         for (index, step) in plan.steps.enumerated() {
             try runStep(index, step, segments, positions, taps: taps)
             try checkFinite(segments, "layer \(step.layer)")
             try show(.resid, index + 1, step, positions, buffers.hidden, c.hiddenSize, taps)
+            try onBoundary(index + 1, UnsafePointer(buffers.hidden.pointer))
         }
     }
 

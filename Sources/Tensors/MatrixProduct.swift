@@ -19,11 +19,17 @@ public enum MatrixProduct {
         return words.count > 1 ? String(words[1]) : "unknown"
     }
 
-    /// How many weight rows one item of work takes: enough items for many cores, few enough values to
-    /// stay in the second-level cache. A function of the shape alone.
-    static func panelRows(depth: Int) -> Int {
+    /// How many weight rows one item of work takes: a function of the shape alone.
+    ///
+    /// f32: few enough values to stay in the second-level cache. bf16: oneDNN lays the rows out anew in
+    /// every call, so an item is large; an even number of items, since they are few.
+    static func panelRows(rows: Int, depth: Int, _ arithmetic: Arithmetic) -> Int {
         let granule = PackedColumns.columnGranule
-        return max(granule, min(96, (1 << 16) / max(1, depth)) / granule * granule)
+        guard arithmetic == .bf16 else {
+            return max(granule, min(96, (1 << 16) / max(1, depth)) / granule * granule)
+        }
+        let pairs = (rows + 255) / 256
+        return max(granule, (rows / (2 * max(1, pairs)) + granule - 1) / granule * granule)
     }
 
     /// out[T, N] = x[T, K] · wᵀ, for a weight w [N, K].
@@ -38,7 +44,7 @@ public enum MatrixProduct {
         let depth = weight.columns
         let arithmetic = weight.arithmetic
         let stride = rowStride ?? depth
-        let panel = panelRows(depth: depth)
+        let panel = panelRows(rows: columns, depth: depth, arithmetic)
         nonisolated(unsafe) let x = x
         nonisolated(unsafe) let out = out
         let needed = PackedRows.floats(rows: rows, width: depth, arithmetic)

@@ -132,13 +132,13 @@ import Testing
         let session = try Session(model: model, capacity: 8, branches: true)
         try session.run([1, 2, 3, 4, 5])
         #expect(throws: ModelError.tooLong(tokens: 9, context: 8)) {
-            try session.run([], branches: [[1], [1, 2, 3, 4]]) { _ in }
+            try session.run([], branches: [[1], [1, 2, 3, 4]]) { _, _ in }
         }
         #expect(
             throws: ModelError.tokenOutOfRange(
                 id: -1, position: 6, vocabularySize: model.configuration.vocabularySize)
         ) {
-            try session.run([], branches: [[1, -1]]) { _ in }
+            try session.run([], branches: [[1, -1]]) { _, _ in }
         }
     }
 }

@@ -76,11 +76,25 @@ public struct CommandRunner: Sendable {
 
     public func callAsFunction(_ arguments: String...) throws -> Result { try self(arguments) }
 
+    /// Commands that compute.
+    private static let computing: Set = ["probe", "lens", "dump", "score", "tune-lens"]
+
+    /// Goldens are f32, so commands that compute do it in f32 unless a test says otherwise.
+    private static func withPrecision(_ arguments: [String]) -> [String] {
+        guard let command = arguments.first, computing.contains(command),
+            arguments.contains("--model"), !arguments.contains("--precision")
+        else { return arguments }
+        return [command, "--precision", "f32"] + arguments.dropFirst()
+    }
+
     /// Starts and returns at once.
+    /// - Parameter asTyped: leaves the precision to the command.
     public func start(
-        _ arguments: [String], input: String = "", environment: [String: String?] = [:],
+        _ arguments: [String], asTyped: Bool = false, input: String = "",
+        environment: [String: String?] = [:],
         shell: String? = nil
     ) throws -> Running {
+        let arguments = asTyped ? arguments : Self.withPrecision(arguments)
         let process = Process()
         if let shell {
             process.executableURL = URL(filePath: "/bin/sh")
