@@ -103,7 +103,8 @@ let package = Package(
         .target(
             name: "FuzzTargets", dependencies: ["Files", "Checkpoints", "Tokenizers", "Models"],
             path: "Tests/FuzzTargets"),
-        .testTarget(name: "FuzzTests", dependencies: ["FuzzTargets", "TestSupport"]),
+        .testTarget(
+            name: "FuzzTests", dependencies: ["FuzzTargets", "Files", "Models", "TestSupport"]),
         .testTarget(name: "FilesTests", dependencies: ["Files", "TestSupport"]),
         .testTarget(
             name: "TensorsTests",
