@@ -47,7 +47,9 @@ let package = Package(
             ]),
         .target(
             name: "Tokenizers",
-            dependencies: ["Files", .product(name: "HeapModule", package: "swift-collections")]),
+            dependencies: [
+                "Files", "Checkpoints", .product(name: "HeapModule", package: "swift-collections"),
+            ]),
         .target(name: "Models", dependencies: ["Checkpoints", "Tensors", "CKernels", "COpenBLAS"]),
         .target(
             name: "Records",
@@ -99,9 +101,10 @@ let package = Package(
 
         .target(name: "TestSupport", dependencies: ["Files"], path: "Tests/TestSupport"),
         .target(
-            name: "FuzzTargets", dependencies: ["Files", "Checkpoints", "Models", "Commands"],
+            name: "FuzzTargets", dependencies: ["Files", "Checkpoints", "Tokenizers", "Models"],
             path: "Tests/FuzzTargets"),
-        .testTarget(name: "FuzzTests", dependencies: ["FuzzTargets", "TestSupport"]),
+        .testTarget(
+            name: "FuzzTests", dependencies: ["FuzzTargets", "Files", "Models", "TestSupport"]),
         .testTarget(name: "FilesTests", dependencies: ["Files", "TestSupport"]),
         .testTarget(
             name: "TensorsTests",

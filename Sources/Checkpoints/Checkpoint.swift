@@ -121,13 +121,14 @@ public final class Checkpoint: Sendable {
         mappings = contents.map(\.file)
     }
 
-    /// The path of a file such as `tokenizer.json` that lies beside the weights; nil if none does.
+    /// The path of a file such as `tokenizer.json` that lies beside the weights; nil if nothing of
+    /// that name does.
     /// `name` must be a plain file name.
     public func file(named name: String) -> String? {
         guard Paths.isPlainName(name) else { return nil }
         let directory = format == .safetensors ? path : Paths.directory(of: path)
         let candidate = Paths.join(directory, name)
-        return Paths.kind(candidate) == .file ? candidate : nil
+        return Paths.kind(candidate) != .missing ? candidate : nil
     }
 }
 

@@ -25,7 +25,9 @@ public struct ModelSource {
             ?? (environment["HOME"] ?? "/root") + "/.cache"
         let folder = cache + "/etd/models"
         let fetched = [folder + "/\(argument).gguf", folder + "/\(argument)"]
-        guard !argument.contains("/"), let found = fetched.first(where: manager.fileExists) else {
+        guard !argument.isEmpty, !argument.contains("/"),
+            let found = fetched.first(where: manager.fileExists)
+        else {
             throw CommandError.noSuchModel(name: argument, cache: folder)
         }
         path = found
@@ -112,7 +114,7 @@ public struct LoadedModel {
 }
 
 /// Makes tokenizers of the files that come with a model.
-package enum TokenizerFiles {
+enum TokenizerFiles {
     /// BOS and EOS stand in tokenizer_config.json as strings, or in config.json as ids.
     static func huggingFace(_ file: String, directory: String) throws -> Tokenizer {
         let tokenizer = try Tokenizer(huggingFace: file)
@@ -136,23 +138,8 @@ package enum TokenizerFiles {
     }
 
     /// The vocabulary inside a GGUF file; nil if it has none.
-    package static func gguf(_ checkpoint: Checkpoint) throws -> Tokenizer? {
-        let metadata = checkpoint.metadata
-        guard let model = metadata.string("tokenizer.ggml.model"), model != "no_vocab",
-            let tokens = metadata.strings("tokenizer.ggml.tokens")
-        else { return nil }
-        func id(_ name: String) -> Int32? {
-            metadata.int("tokenizer.ggml.\(name)_token_id").flatMap { Int32(exactly: $0) }
-        }
-        let vocabulary = GGUFVocabulary(
-            model: model, pre: metadata.string("tokenizer.ggml.pre"), tokens: tokens,
-            scores: metadata.floats("tokenizer.ggml.scores"),
-            types: metadata.ints("tokenizer.ggml.token_type")?.map { Int32(clamping: $0) },
-            merges: metadata.strings("tokenizer.ggml.merges"), bos: id("bos"), eos: id("eos"),
-            unknown: id("unknown"), padding: id("padding"),
-            addBOS: metadata.bool("tokenizer.ggml.add_bos_token"),
-            addEOS: metadata.bool("tokenizer.ggml.add_eos_token"),
-            addSpacePrefix: metadata.bool("tokenizer.ggml.add_space_prefix"))
+    static func gguf(_ checkpoint: Checkpoint) throws -> Tokenizer? {
+        guard let vocabulary = GGUFVocabulary(checkpoint.metadata) else { return nil }
         return try Tokenizer(vocabulary: vocabulary, path: checkpoint.path)
     }
 }

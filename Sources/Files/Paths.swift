@@ -2,14 +2,23 @@ import Foundation
 
 /// What stands at a path, links followed.
 public enum PathKind: Sendable {
-    case file, directory, other, missing
+    case file, directory
+    /// A device, a pipe, a link that leads nowhere, or something that the system does not let this
+    /// process look at: opening it says which.
+    case other
+    case missing
 }
 
 /// The few questions about paths that this package asks.
 public enum Paths {
     public static func kind(_ path: String) -> PathKind {
         var status = stat()
-        guard stat(path, &status) == 0 else { return .missing }
+        guard stat(path, &status) == 0 else {
+            guard errno == ENOENT || errno == ENOTDIR else { return .other }
+            // The caches of Hugging Face are links; one whose target was never fetched is no
+            // missing file.
+            return lstat(path, &status) == 0 ? .other : .missing
+        }
         switch status.st_mode & S_IFMT {
         case S_IFREG: return .file
         case S_IFDIR: return .directory

@@ -1,7 +1,8 @@
 /// Turns text into token ids and back, exactly as Hugging Face's `tokenizers` does.
 ///
-/// Knows nothing of checkpoints and chat templates: it reads a `tokenizer.json` (`init(huggingFace:)`)
-/// or takes the vocabulary of a GGUF file from whoever reads it (`init(vocabulary:path:)`).
+/// Knows nothing of weights and chat templates: it reads a `tokenizer.json` (`init(huggingFace:)`) or
+/// takes the vocabulary of a GGUF file (`GGUFVocabulary`) from whoever opened it
+/// (`init(vocabulary:path:)`).
 ///
 /// Text goes through four stages: added tokens are taken out (whoever wrote them), the rest is
 /// normalized, cut into words, and each word is encoded by the model. A post-processor may put tokens

@@ -73,6 +73,24 @@ struct DirectoryErrorTests {
         #expect(checkpoint.file(named: "config.json") == snapshot + "/config.json")
     }
 
+    /// Blobs that were never fetched, or were removed to save space.
+    @Test func linksThatLeadNowhereAreNamed() throws {
+        let manager = FileManager.default
+        let sharded = try sharded(weightMap: #"{"one":"a.safetensors"}"#)
+        let shard = sharded.file("a.safetensors")
+        try manager.removeItem(atPath: shard)
+        try manager.createSymbolicLink(atPath: shard, withDestinationPath: "../../blobs/0a1b")
+        expectOneLine(try openingError(sharded.path), naming: shard, "cannot open: No such file")
+
+        let single = try ScratchDirectory()
+        try single.write("{}".utf8, to: "config.json")
+        try single.write([1], to: "other.safetensors")
+        let weights = single.file("model.safetensors")
+        try manager.createSymbolicLink(
+            atPath: weights, withDestinationPath: "model.safetensors")
+        expectOneLine(try openingError(single.path), naming: weights, "symbolic links")
+    }
+
     @Test func indexAndShardsMustAgree() throws {
         let missing = try sharded(weightMap: #"{"one":"a.safetensors","three":"c.safetensors"}"#)
         let missingError = try openingError(missing.path)

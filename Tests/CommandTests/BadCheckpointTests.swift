@@ -221,12 +221,13 @@ struct Damage: CustomTestStringConvertible, Sendable {
             let result = try runner(["inspect", name], environment: cache)
             expectFailure(result, naming: [name, "fetch-model"])
         }
-        // A short name is a file of the cache.
+        // A short name is a file of the cache; no name is none, and not the cache itself.
         try FileManager.default.createDirectory(
             atPath: scratch.file("etd/models"), withIntermediateDirectories: true)
         try FileManager.default.copyItem(
             atPath: Locations.golden("models/llama-gqa/model.gguf").path,
             toPath: scratch.file("etd/models/tiny.gguf"))
+        expectFailure(try runner(["inspect", ""], environment: cache), naming: ["fetch-model"])
         let found = try runner(["inspect", "tiny"], environment: cache)
         #expect(found.code == 0 && found.text.contains("llama"), "\(found)")
     }

@@ -107,4 +107,55 @@ import Testing
             etd, "tokenize", "--model", empty.path, input: "a\n",
             naming: [empty.path, "tokenizer.json"])
     }
+
+    /// A pattern that goes back without end. Whoever reads the message must find the text and the file.
+    @Test(.timeLimit(.minutes(10))) func aCostlyPatternNamesTheLine() throws {
+        let model = try TinyModel()
+        var tokenizer = TinyModel.tokenizer(addsBOS: false).objectValue ?? [:]
+        tokenizer["pre_tokenizer"] = [
+            "type": "Split", "pattern": ["Regex": "(?:a|a){1,40}b"], "behavior": "Isolated",
+        ]
+        try model.write(JSON.object(tokenizer).text(), to: "model/tokenizer.json")
+        let text = String(repeating: "a", count: 50)
+        try model.write(
+            line(["text": "short"]) + line(["text": .string(text)]), to: "in.jsonl")
+        try model.write(text, to: "in.txt")
+        let parts = [
+            model.path + "/tokenizer.json", "pre_tokenizer.pattern", "(?:a|a){1,40}b",
+            "50 characters",
+        ]
+        try fail(
+            etd, "tokenize", "--model", model.path, input: text + "\n",
+            naming: ["standard input: line 1"] + parts)
+        try fail(
+            etd, "score", "--model", model.path, "--input", model.file("in.jsonl"), "--output",
+            model.file("out.jsonl"), naming: [model.file("in.jsonl"), "line 2"] + parts)
+        try fail(analyze, "lens", "--model", model.path, "--prompt", text, naming: parts)
+        for data in ["in.txt", "in.jsonl"] {
+            try fail(
+                analyze, "probe", "--model", model.path, "--data", model.file(data), "--out",
+                model.file("run"), naming: [model.file(data)] + parts)
+        }
+        #expect(names(in: model.scratch.path) == ["in.jsonl", "in.txt", "model"])
+    }
+
+    /// What a text needs while it becomes ids: the differences of peaks, since a process has a size
+    /// of its own.
+    @Test func memoryGrowsWithTheText() throws {
+        let model = try TinyModel()
+        var peaks: [Double] = []
+        let sizes = [1, 2, 4, 8].map { $0 << 20 }
+        for size in sizes {
+            let words = "the thin end, in 1234 def f(x): return x\n"
+            let text = String(repeating: words, count: size / words.utf8.count)
+            try model.write(text, to: "in.txt")
+            let run = try ProbeFiles(
+                model, ["--data", model.file("in.txt"), "--sequences", "1", "--overwrite"])
+            peaks.append(try #require(run.json("run.json")["peak_rss_bytes"]?.doubleValue))
+        }
+        // Text, ids and what lies between them; most characters are a token of their own here.
+        #expect(peaks[3] - peaks[0] < 64 * Double(sizes[3] - sizes[0]), "\(peaks)")
+        // Twice the text, twice the memory: four times would be quadratic.
+        #expect(peaks[3] - peaks[2] < 3 * max(peaks[2] - peaks[1], 4e6), "\(peaks)")
+    }
 }

@@ -1,5 +1,4 @@
 import Checkpoints
-import Commands
 import Files
 import Foundation
 import Models
@@ -43,7 +42,11 @@ public enum FuzzTarget: String, CaseIterable, Sendable {
         let checkpoint = try Checkpoint(gguf: MappedFile(path: "model.gguf", contents: input))
         readAll(checkpoint)
         // Each of the two may refuse what the other takes.
-        let tokenizer = Result { try TokenizerFiles.gguf(checkpoint) }
+        let tokenizer = Result {
+            try GGUFVocabulary(checkpoint.metadata).map {
+                try Tokenizer(vocabulary: $0, path: checkpoint.path)
+            }
+        }
         _ = try Transformer.load(checkpoint)
         if let tokenizer = try tokenizer.get() { use(tokenizer) }
     }
@@ -54,22 +57,33 @@ public enum FuzzTarget: String, CaseIterable, Sendable {
 
     private static func config(_ input: UnsafeRawBufferPointer) throws {
         let config = try JSON.parse(input)
-        let family = config["text_config"]?["model_type"] ?? config["model_type"]
-        let name = family?.stringValue?.prefix(5) ?? ""
-        let weights = weights[String(name)] ?? weights["llama"]
-        guard let weights else {
+        guard let weights = weights[familyName(config)] ?? weights["llama"] else {
             preconditionFailure("the weights of Tests/Goldens/models are gone")
         }
         _ = try Transformer.load(try Checkpoint(safetensors: weights, config: config))
     }
 
-    /// Weights that configurations are checked against, by the beginning of the family's name.
+    private static func familyName(_ config: JSON) -> String {
+        (config["text_config"]?["model_type"] ?? config["model_type"])?.stringValue ?? ""
+    }
+
+    /// Weights that configurations are checked against, by the family's name: those of the goldens, the
+    /// first of each family's.
     private static let weights: [String: MappedFile] = {
         let goldens = URL(filePath: #filePath).deletingLastPathComponent()
-            .deletingLastPathComponent().appending(path: "Goldens/models")
-        return ["llama": "llama-gqa", "olmo2": "olmo2-gqa", "gemma": "gemma3"].compactMapValues {
-            try? MappedFile(path: goldens.appending(path: "\($0)/model.safetensors").path)
+            .deletingLastPathComponent().appending(path: "Goldens/models").path
+        func weights(_ name: String) -> MappedFile? {
+            try? MappedFile(path: Paths.join(goldens, name + "/model.safetensors"))
         }
+        var found: [String: MappedFile] = [:]
+        found["llama"] = weights("llama-gqa")
+        for name in (try? Paths.names(in: goldens)) ?? [] {
+            guard let config = try? JSON.read(path: Paths.join(goldens, name + "/config.json"))
+            else { continue }
+            let family = familyName(config)
+            found[family] = found[family] ?? weights(name)
+        }
+        return found
     }()
 
     private static func readAll(_ checkpoint: Checkpoint) {

@@ -1,6 +1,7 @@
 import Files
 import Foundation
 import FuzzTargets
+import Models
 import TestSupport
 import Testing
 
@@ -27,6 +28,35 @@ struct ReplayTests {
         #expect(elapsed < .milliseconds(200 * (paths.count + 5)), "\(paths.count) inputs")
         // The corpus holds both kinds, or the targets look at nothing.
         #expect(accepted > 0 && accepted < paths.count, "\(accepted) of \(paths.count)")
+    }
+
+    /// The fuzzer starts from whole files of every family: where it starts from nothing but refusals, it
+    /// sees no further than the first check.
+    @Test func everyFamilyHasSeedsThatAreAccepted() throws {
+        func refusal(_ path: String, _ target: FuzzTarget) throws -> String? {
+            let input = try MappedFile(path: path)
+            return withExtendedLifetime(input) { target.run(input.bytes) }
+        }
+        let goldens = Locations.golden("models").path
+        var accepted: Set<String> = []
+        for name in try Paths.names(in: goldens) {
+            let path = Paths.join(goldens, name + "/config.json")
+            guard Paths.kind(path) == .file, try refusal(path, .config) == nil else { continue }
+            let config = try JSON.read(path: path)
+            accepted.insert((config["model_type"]?.stringValue) ?? "")
+        }
+        let seeds = Locations.golden("fuzz/gguf").path
+        for family in ModelRegistry.families {
+            #expect(!accepted.isDisjoint(with: family.modelTypes), "\(family.modelTypes)")
+            guard let architecture = family.ggufArchitecture else { continue }
+            let path = Paths.join(seeds, "seed-\(architecture).gguf")
+            #expect(try refusal(path, .gguf) == nil, "\(architecture)")
+        }
+        #expect(try refusal(Paths.join(seeds, "seed-llama3.gguf"), .gguf) == nil)
+        let tokenizers = Locations.golden("fuzz/tokenizer").path
+        for name in try Paths.names(in: tokenizers) where name.hasPrefix("seed-") {
+            #expect(try refusal(Paths.join(tokenizers, name), .tokenizer) == nil, "\(name)")
+        }
     }
 
     /// What the fuzzer found, and what each must say now.

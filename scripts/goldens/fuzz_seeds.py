@@ -30,25 +30,33 @@ def write_gguf(name, architecture, fill):
     writer.close()
 
 
-def model(writer, names, rows):
-    """One layer of width 4 with two heads, an MLP of width 6."""
+def model(writer, names, rows, kv_heads=1, rms=True, biases=(), **others):
+    """One layer of width 4 with two heads, an MLP of width 6.
+
+    names: the weights, biases: the biases that the file holds. others: shapes of this family's own.
+    """
     writer.add_block_count(1)
     writer.add_embedding_length(4)
     writer.add_feed_forward_length(6)
     writer.add_context_length(16)
     writer.add_head_count(2)
-    writer.add_head_count_kv(1)
+    writer.add_head_count_kv(kv_heads)
     writer.add_key_length(2)
-    writer.add_layer_norm_rms_eps(1e-5)
+    (writer.add_layer_norm_rms_eps if rms else writer.add_layer_norm_eps)(1e-5)
     shapes = {
         "token_embd": (rows, 4), "output_norm": (4,), "blk.0.attn_norm": (4,),
         "blk.0.attn_q": (4, 4), "blk.0.attn_k": (2, 4), "blk.0.attn_v": (2, 4),
         "blk.0.attn_output": (4, 4), "blk.0.ffn_norm": (4,), "blk.0.ffn_gate": (6, 4),
         "blk.0.ffn_up": (6, 4), "blk.0.ffn_down": (4, 6), "blk.0.attn_q_norm": (2,),
         "blk.0.attn_k_norm": (2,), "blk.0.post_attention_norm": (4,), "blk.0.post_ffw_norm": (4,),
+        "output": (rows, 4), "position_embd": (16, 4), "blk.0.attn_qkv": (4 + 4 * kv_heads, 4),
+        "rope_freqs": (1,), "rope_factors_short": (1,), "rope_factors_long": (1,),
+        **{f"blk.0.{name}": shape for name, shape in others.items()},
     }
     for name in names:
         writer.add_tensor(f"{name}.weight", np.ones(shapes[name], np.float16), raw_dtype=Type.F16)
+    for name in biases:
+        writer.add_tensor(f"{name}.bias", np.ones(shapes[name][:1], np.float16), raw_dtype=Type.F16)
 
 
 PLAIN = ("token_embd output_norm blk.0.attn_norm blk.0.attn_q blk.0.attn_k blk.0.attn_v "
@@ -81,6 +89,55 @@ def gemma3(writer):
     writer.add_add_space_prefix(True)
     writer.add_bos_token_id(1)
     writer.add_eos_token_id(2)
+
+
+FUSED = ("token_embd output_norm blk.0.attn_norm blk.0.attn_qkv blk.0.attn_output blk.0.ffn_norm "
+         "blk.0.ffn_up blk.0.ffn_down").split()
+
+
+def llama3(writer):
+    model(writer, PLAIN + ["output", "rope_freqs"], 5)
+
+
+def qwen2(writer):
+    model(writer, PLAIN, 5, biases=["blk.0.attn_q", "blk.0.attn_k", "blk.0.attn_v"])
+    writer.add_rope_scaling_type(gguf.RopeScalingType.YARN)
+    writer.add_rope_scaling_factor(4.0)
+    writer.add_rope_scaling_orig_ctx_len(8)
+
+
+def qwen3(writer):
+    model(writer, PLAIN + NORMS[:2], 5)
+    writer.add_rope_scaling_type(gguf.RopeScalingType.LINEAR)
+    writer.add_rope_scaling_factor(2.0)
+
+
+def olmo(writer):
+    model(writer, [name for name in PLAIN if "norm" not in name], 5, rms=False)
+    writer.add_clamp_kqv(8.0)
+
+
+def olmo2(writer):
+    names = [name for name in PLAIN if name not in ("blk.0.attn_norm", "blk.0.ffn_norm")]
+    model(writer, names + NORMS, 5, attn_q_norm=(4,))
+    writer.add_sliding_window(8)
+
+
+def gptneox(writer):
+    model(writer, FUSED + ["output"], 5, kv_heads=2, rms=False, biases=FUSED[1:])
+    writer.add_parallel_residual(True)
+    writer.add_rope_dimension_count(2)
+
+
+def gpt2(writer):
+    model(writer, FUSED + ["position_embd"], 5, kv_heads=2, rms=False, biases=FUSED[1:])
+
+
+def phi3(writer):
+    names = FUSED + ["output", "rope_factors_short", "rope_factors_long"]
+    model(writer, names, 5, ffn_up=(12, 4))
+    writer.add_rope_scaling_orig_ctx_len(8)
+    writer.add_sliding_window(8)
 
 
 def blocks(types):
@@ -162,11 +219,42 @@ def tokenizers():
                        "split": True},
         decoder={"type": "Metaspace", "replacement": "▁", "prepend_scheme": "first",
                  "split": True})
+    pieces = [["<unk>", 0.0], ["▁", -2.0], ["a", -2.5], ["▁a", -1.5], ["ab", -3.0]]
+    families = json.loads((OUT.parent / "tokenizers/families.json").read_text())
+    charsmap = next(case for case in families["cases"] if case["name"] == "xlm-roberta")
+    metaspace = {"type": "Metaspace", "replacement": "▁", "prepend_scheme": "always", "split": True}
+    tokenizer(
+        "unigram", [], [],
+        {"type": "Unigram", "unk_id": 0, "byte_fallback": False, "vocab": pieces},
+        normalizer=charsmap["components"]["normalizer"], pre_tokenizer=metaspace,
+        decoder=metaspace)
+    tokenizer(
+        "unigram-bytes", [], [],
+        {"type": "Unigram", "unk_id": 0, "byte_fallback": True,
+         "vocab": pieces + [["<0x0A>", 0.0], ["<0xE4>", 0.0]]},
+        normalizer=sequence(
+            "normalizers", {"type": "Nmt"}, {"type": "Strip", "strip_left": True,
+                                             "strip_right": True},
+            {"type": "NFD"}, {"type": "StripAccents"}),
+        pre_tokenizer=sequence(
+            "pretokenizers", {"type": "WhitespaceSplit"},
+            {"type": "Punctuation", "behavior": "Isolated"}),
+        decoder=sequence("decoders", {"type": "ByteFallback"}, {"type": "Fuse"}))
+    tokenizer(
+        "words", ["a", "##b", "l</w>", "[MASK]"], [],
+        {"continuing_subword_prefix": "##", "end_of_word_suffix": "</w>"},
+        normalizer={"type": "ByteLevel"}, pre_tokenizer={"type": "Whitespace"},
+        decoder={"type": "BPEDecoder", "suffix": "</w>"},
+        post_processor={"type": "RobertaProcessing", "sep": ["a", 0], "cls": ["[MASK]", 3],
+                        "trim_offsets": True, "add_prefix_space": True})
 
 
 def main():
     write_gguf("llama", "llama", llama)
     write_gguf("gemma3", "gemma3", gemma3)
+    write_gguf("llama3", "llama", llama3)
+    for fill in (qwen2, qwen3, olmo, olmo2, gptneox, gpt2, phi3):
+        write_gguf(fill.__name__, fill.__name__, fill)
     write_gguf("lookup", "tiny", blocks(LOOKUP))
     write_gguf("integer", "tiny", blocks(INTEGER))
     write_gguf("part", "tiny", part)
