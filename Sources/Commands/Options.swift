@@ -181,7 +181,8 @@ public struct TunedLensOptions: ParsableArguments {
     public init() {}
 
     /// The lens; nil when none is asked for.
-    public func lens(for loaded: LoadedModel) throws -> (lens: TunedLens, header: TunedLens.Header)? {
+    public func lens(for loaded: LoadedModel) throws -> (lens: TunedLens, header: TunedLens.Header)?
+    {
         guard let tuned else { return nil }
         return try TunedLens.read(
             tuned, model: loaded.model.configuration, fingerprint: loaded.checkpoint.fingerprint)

@@ -27,7 +27,8 @@ public struct ProbeRun {
 
     public init(
         model: ModelOptions, data: DataOptions, passes: Set<ProbePass>, lens: TunedLensOptions,
-        probing: LinearProbeOptions, split: SplitOptions, sensitivity: Double, hashed: Bool, out: String, overwrite: Bool,
+        probing: LinearProbeOptions, split: SplitOptions, sensitivity: Double, hashed: Bool,
+        out: String, overwrite: Bool,
         quiet: Bool
     ) {
         self.model = model

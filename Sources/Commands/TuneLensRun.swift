@@ -30,7 +30,8 @@ public struct LensTrainingOptions: ParsableArguments {
     @Option(
         help: ArgumentHelp(
             "Train each boundary on one of so many tokens, boundaries by turns.",
-            discussion: "2 halves the time; docs/tuned-lens.md says what it costs.", valueName: "n"))
+            discussion: "2 halves the time; docs/tuned-lens.md says what it costs.", valueName: "n")
+    )
     public var every = LensTrainingSettings().every
 
     @Option(help: ArgumentHelp("Seed of the order of documents.", valueName: "n"))
@@ -98,7 +99,6 @@ public struct TuneLensRun {
             documents, tokens: training.tokens ?? LensTrainingOptions.standardTokens)
         let available = LensText.tokens(text.training)
         let tokens = training.tokens ?? min(LensTrainingOptions.standardTokens, available)
-        note(tokens: tokens, available: available)
 
         let trainer = LensTrainer(
             model: loaded.model,
@@ -110,11 +110,8 @@ public struct TuneLensRun {
             unlink(halfDone)
         } else if Paths.kind(halfDone) != .missing {
             try trainer.restore(from: halfDone, identity: identity)
-            if !quiet {
-                Terminal.note(
-                    "tune-lens: \(halfDone) goes on from token \(trainer.tokens) of \(tokens)")
-            }
         }
+        note(tokens: tokens, available: available, done: trainer.tokens)
         try train(trainer, tokens: tokens, identity: identity)
         let lens = trainer.lens
         let comparison = try compare(loaded, lens, text.heldOut)
@@ -132,8 +129,11 @@ public struct TuneLensRun {
         return header
     }
 
-    private func note(tokens: Int, available: Int) {
+    private func note(tokens: Int, available: Int, done: Int) {
         guard !quiet else { return }
+        if done > 0 {
+            Terminal.note("tune-lens: \(halfDone) goes on from token \(done) of \(tokens)")
+        }
         if data.data == nil {
             Terminal.note(
                 "tune-lens: the project's own text has \(available) tokens to train on, too few for a "
@@ -221,7 +221,8 @@ extension TunedLens.Header {
             "boundary      plain      tuned",
         ]
         for (boundary, pair) in zip(plainKL, tunedKL).enumerated() {
-            let name = String(repeating: " ", count: max(0, 8 - "\(boundary)".count)) + "\(boundary)"
+            let name =
+                String(repeating: " ", count: max(0, 8 - "\(boundary)".count)) + "\(boundary)"
             let mark = pair.1 < pair.0 ? "" : "  not below"
             lines.append("\(name) \(number(pair.0)) \(number(pair.1))\(mark)")
         }

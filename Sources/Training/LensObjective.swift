@@ -79,8 +79,8 @@ public final class LensObjective {
         }
         Parallel.forEach(panels.count) { index in
             self.turn(
-                range.lowerBound + panels[index].lowerBound
-                    ..< range.lowerBound + panels[index].upperBound, into: self.turned[index])
+                range.lowerBound + panels[index].lowerBound..<range.lowerBound
+                    + panels[index].upperBound, into: self.turned[index])
         }
         let backward = panels.indices.map { turnedColumns($0, count: panels[$0].count) }
         let tile = Self.rowsPerTile

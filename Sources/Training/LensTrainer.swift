@@ -169,7 +169,10 @@ public final class LensTrainer {
             etd_scale(weight.pointer, 1 / Float(count), weight.count)
             etd_scale(bias.pointer, 1 / Float(count), bias.count)
             optimizer.update(translator.weight, gradient: weight.pointer, rate: rate, step: step)
-            optimizer.update(translator.bias, gradient: bias.pointer, rate: rate, step: step)
+            // ponytail-experiment
+            let factor = Float(ProcessInfo.processInfo.environment["TL_BIAS"] ?? "1") ?? 1
+            optimizer.update(
+                translator.bias, gradient: bias.pointer, rate: rate * factor, step: step)
         }
         pass.clear()
     }
@@ -187,11 +190,11 @@ public final class LensTrainer {
     /// Finds the translators' units from the first documents of the first pass.
     private func calibrate() throws(TrainingError) {
         let configuration = model.configuration
-        let tap = ScaleTap(layers: configuration.layerCount, width: configuration.hiddenSize)
+        let tap = UnitsTap(layers: configuration.layerCount, width: configuration.hiddenSize)
         do {
             let session = try Session(
                 model: model, capacity: documents.map(\.tokens.count).max() ?? 1)
-            for index in order(epoch: 0).prefix(64) where !tap.isFull {
+            for index in order(epoch: 0).prefix(1024) where !tap.isFull {
                 tap.added = documents[index].addedTokens
                 session.reset()
                 try session.run(documents[index].tokens, taps: [tap])

@@ -49,7 +49,8 @@ struct Lens: ParsableCommand {
     func run() throws {
         if let html { try AtomicFile.check(html) }
         let table = try LensRun(
-            model: model, split: split, lens: tuned, prompt: prompt, candidates: topK, quiet: output.quiet
+            model: model, split: split, lens: tuned, prompt: prompt, candidates: topK,
+            quiet: output.quiet
         ).table()
         if let html { try AtomicFile.write(LensPage.page(table), to: html) }
         if json {

@@ -84,7 +84,8 @@ struct Probe: ParsableCommand {
                 "--lens tuned needs --tuned FILE; `etd-analyze tune-lens` makes one")
         }
         if lens == .plain, tuned.tuned != nil {
-            throw ValidationError("--lens plain and --tuned contradict each other; give one of them")
+            throw ValidationError(
+                "--lens plain and --tuned contradict each other; give one of them")
         }
         if tuned.tuned != nil, !passes.contains(.lens) {
             throw ValidationError("--tuned is for the lens pass, which --passes leaves out")

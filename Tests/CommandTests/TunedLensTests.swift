@@ -52,9 +52,7 @@ import Testing
             "--sequence-length", "64", "--lens", "tuned", "--tuned", tuned.lens, "--out", run,
             "--quiet")
         let layers = try JSON.read(path: run + "/layers.json")
-        let schema = Locations.package.appending(path: "configs/schemas/layers.schema.json")
-        #expect(
-            try SchemaValidator(JSON.read(path: schema.path)).problems(layers).isEmpty)
+        #expect(try SchemaValidator("layers").problems(layers).isEmpty)
         #expect(layers["tuned_lens"]?["path"]?.stringValue == tuned.lens)
         let boundaries = try #require(layers["boundaries"]?.arrayValue)
         #expect(boundaries.count == 5)
@@ -208,7 +206,8 @@ import Testing
             try CommandRunner(analyze)(tuned.command(out: model.file("b"))),
             naming: ["b.training", "--overwrite"])
         try fail(
-            analyze, "tune-lens", "--model", model.path, "--out", "/no/such/place/x", naming: ["--out"])
+            analyze, "tune-lens", "--model", model.path, "--out", "/no/such/place/x",
+            naming: ["/no/such/place/x", "cannot create"])
         for usage in [
             ["probe", "--model", model.path, "--out", "r", "--lens", "tuned"],
             ["probe", "--model", model.path, "--out", "r", "--lens", "plain", "--tuned", "f"],

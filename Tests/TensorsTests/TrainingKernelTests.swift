@@ -144,9 +144,10 @@ import Testing
             etd_turn_bf16(values, rows, columns, &out)
             return out
         }) {
-            #expect((0..<rows * columns).allSatisfy { place in
-                result[place % columns * rows + place / columns] == rounded[place]
-            })
+            #expect(
+                (0..<rows * columns).allSatisfy { place in
+                    result[place % columns * rows + place / columns] == rounded[place]
+                })
         }
     }
 }

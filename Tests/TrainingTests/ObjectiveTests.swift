@@ -16,7 +16,8 @@ import Training
         var random = SeededRandom(5)
         let width = 32
         let weight = random.normals(vocabulary * width, deviation: 0.7)
-        for name in ["model.embed_tokens.weight", "lm_head.weight"] where copy.tensors[name] != nil {
+        for name in ["model.embed_tokens.weight", "lm_head.weight"] where copy.tensors[name] != nil
+        {
             copy.tensors[name] = .init(shape: [vocabulary, width], values: weight)
         }
         copy.config["vocab_size"] = .number(vocabulary)
