@@ -24,13 +24,15 @@ public struct LensTrainingOptions: ParsableArguments {
 
     @Option(
         help: ArgumentHelp(
-            "Peak learning rate, in units of the states' own size.", valueName: "rate"))
+            "Peak learning rate.",
+            discussion: "About how far one step moves a state, relative to its size.",
+            valueName: "rate"))
     public var rate = LensTrainingSettings().rate
 
     @Option(
         help: ArgumentHelp(
             "Train each boundary on one of so many tokens, boundaries by turns.",
-            discussion: "2 halves the time; docs/tuned-lens.md says what it costs.", valueName: "n")
+            discussion: "1 takes nearly twice as long as 2; docs/tuned-lens.md.", valueName: "n")
     )
     public var every = LensTrainingSettings().every
 

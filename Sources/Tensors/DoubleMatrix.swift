@@ -43,22 +43,6 @@ public enum DoubleMatrix {
     public static func eigenvalues(
         overwriting lower: UnsafeMutablePointer<Double>, order n: Int
     ) -> [Double]? {
-        decompose(lower, order: n, vectors: false)
-    }
-
-    /// The eigenvalues of a symmetric matrix, ascending, and its eigenvectors of length 1.
-    /// - Parameter lower: [n, n], of which the lower triangle is read; row i becomes the eigenvector of
-    ///   value i.
-    /// - Returns: as `eigenvalues`.
-    public static func eigenvectors(
-        overwriting lower: UnsafeMutablePointer<Double>, order n: Int
-    ) -> [Double]? {
-        decompose(lower, order: n, vectors: true)
-    }
-
-    private static func decompose(
-        _ lower: UnsafeMutablePointer<Double>, order n: Int, vectors: Bool
-    ) -> [Double]? {
         guard n > 0 else { return [] }
         _ = MatrixProduct.singleThreadedBLAS
         for row in 0..<n {
@@ -68,15 +52,14 @@ public enum DoubleMatrix {
         var info: blasint = 0
         var values = [Double](repeating: 0, count: n)
         // Room for the blocked reduction to a tridiagonal matrix, beyond the documented minimum.
-        let wanted = max(2 * n + 1, 64 * n) + (vectors ? 1 + 6 * n + 2 * n * n : 0)
+        let wanted = max(2 * n + 1, 64 * n)
         var workLength = blasint(wanted)
-        var integersLength = blasint(vectors ? 3 + 5 * n : 1)
-        var integers = [blasint](repeating: 0, count: Int(integersLength))
+        var integersLength: blasint = 1
+        var integers: blasint = 0
         ScratchPool.shared.withDoubles(wanted) { work in
             // Fortran stores by columns: the lower triangle of rows is the upper one of columns.
             dsyevd_(
-                vectors ? "V" : "N", "U", &order, lower, &order, &values, work, &workLength,
-                &integers,
+                "N", "U", &order, lower, &order, &values, work, &workLength, &integers,
                 &integersLength, &info, 1, 1)
         }
         return info == 0 && values.allSatisfy(\.isFinite) ? values : nil

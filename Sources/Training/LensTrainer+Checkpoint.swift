@@ -21,7 +21,7 @@ extension LensTrainer {
             part("weight.square", translator.weight.square),
             part("bias", translator.bias.values), part("bias.mean", translator.bias.mean),
             part("bias.square", translator.bias.square),
-            part("centre", translator.centre), part("basis", translator.basis),
+            part("inverse_scale", translator.inverseScale),
         ]
     }
 
@@ -84,11 +84,9 @@ extension LensTrainer {
                 throw .damaged(
                     path: path, problem: "its metadata gives no number as \(boundary).output_scale")
             }
-            let centre = FloatBuffer(count: width)
-            let basis = FloatBuffer(count: width * width)
-            try fill(centre, "\(boundary).centre")
-            try fill(basis, "\(boundary).basis")
-            let translator = Translator(centre: centre, basis: basis, outputScale: scale)
+            let inverse = FloatBuffer(count: width)
+            try fill(inverse, "\(boundary).inverse_scale")
+            let translator = Translator(inverseScale: inverse, outputScale: scale)
             for (name, parameter) in [("weight", translator.weight), ("bias", translator.bias)] {
                 try fill(parameter.values, "\(boundary).\(name)")
                 try fill(parameter.mean, "\(boundary).\(name).mean")

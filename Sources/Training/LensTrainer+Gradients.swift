@@ -14,18 +14,17 @@ extension LensTrainer {
 
     /// - Parameters:
     ///   - weights: A' of each boundary, in the units that follow.
-    ///   - centre: μ [d], `basis` P [d, d] and `outputScale` r, the same for all boundaries.
+    ///   - inverseScale: 1/s, the same for all boundaries; `outputScale` is r.
     package static func gradients(
         model: Transformer, tokens: [Int32], settings: LensTrainingSettings, weights: [[Float]],
-        biases: [[Float]], centre: [Float], basis: [Float], outputScale: Float
+        biases: [[Float]], inverseScale: [Float], outputScale: Float
     ) throws(ModelError) -> Gradients {
         let trainer = LensTrainer(
             model: model, settings: settings, documents: [.init(tokens: tokens)])
         trainer.translators = zip(weights, biases).map { weight, bias in
-            let (mean, units) = (FloatBuffer(count: centre.count), FloatBuffer(count: basis.count))
-            _ = mean.values.update(fromContentsOf: centre)
-            _ = units.values.update(fromContentsOf: basis)
-            let translator = Translator(centre: mean, basis: units, outputScale: outputScale)
+            let inverse = FloatBuffer(count: inverseScale.count)
+            _ = inverse.values.update(fromContentsOf: inverseScale)
+            let translator = Translator(inverseScale: inverse, outputScale: outputScale)
             _ = translator.weight.values.values.update(fromContentsOf: weight)
             _ = translator.bias.values.values.update(fromContentsOf: bias)
             return translator

@@ -11,7 +11,8 @@ public struct LensTrainingSettings: Sendable, Equatable {
     public var tokens: Int
     /// Positions to a step, at least; a step ends with a block.
     public var batch: Int
-    /// The learning rate's peak, in the translators' own units.
+    /// The peak of how far one step may move a translated state, about, relative to the size of its
+    /// values: Adam moves each value of A' and b' by it over d at most.
     public var rate: Float
     /// Each boundary takes one of so many positions of a block, boundaries by turns.
     public var every: Int
@@ -19,7 +20,7 @@ public struct LensTrainingSettings: Sendable, Equatable {
     public var seed: UInt64
 
     public init(
-        tokens: Int = 100_000, batch: Int = 512, rate: Float = 1e-3, every: Int = 1,
+        tokens: Int = 100_000, batch: Int = 256, rate: Float = 0.5, every: Int = 2,
         seed: UInt64 = 0
     ) {
         self.tokens = tokens
@@ -168,11 +169,9 @@ public final class LensTrainer {
             let (weight, bias) = (pass.weightGradients[boundary], pass.biasGradients[boundary])
             etd_scale(weight.pointer, 1 / Float(count), weight.count)
             etd_scale(bias.pointer, 1 / Float(count), bias.count)
-            optimizer.update(translator.weight, gradient: weight.pointer, rate: rate, step: step)
-            // ponytail-experiment
-            let factor = Float(ProcessInfo.processInfo.environment["TL_BIAS"] ?? "1") ?? 1
-            optimizer.update(
-                translator.bias, gradient: bias.pointer, rate: rate * factor, step: step)
+            let pace = rate / Float(translator.width)
+            optimizer.update(translator.weight, gradient: weight.pointer, rate: pace, step: step)
+            optimizer.update(translator.bias, gradient: bias.pointer, rate: pace, step: step)
         }
         pass.clear()
     }
@@ -190,7 +189,7 @@ public final class LensTrainer {
     /// Finds the translators' units from the first documents of the first pass.
     private func calibrate() throws(TrainingError) {
         let configuration = model.configuration
-        let tap = UnitsTap(layers: configuration.layerCount, width: configuration.hiddenSize)
+        let tap = ScaleTap(layers: configuration.layerCount, width: configuration.hiddenSize)
         do {
             let session = try Session(
                 model: model, capacity: documents.map(\.tokens.count).max() ?? 1)

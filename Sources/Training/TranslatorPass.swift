@@ -6,7 +6,7 @@ import Tensors
 /// Loss and gradients of all translators on one block of positions after another; sums until `clear`.
 /// A tap on `resid`.
 ///
-/// Forward, for the chosen rows of boundary l: x = P·(h - μ), t = h + r·(A'x + b'), n = Norm_f(t). With E of
+/// Forward, for the chosen rows of boundary l: x = h ⊘ s, t = h + r·(A'x + b'), n = Norm_f(t). With E of
 /// `LensObjective`, the gradient in n is E_p - E_q; the norm's backward pass takes it to t, and A' gets
 /// r·Σ g·xᵀ, b' gets r·Σ g over positions.
 final class TranslatorPass: Tap {
@@ -115,10 +115,15 @@ final class TranslatorPass: Tap {
         let (start, count, width) = (offsets[boundary], rows[boundary].count, self.width)
         nonisolated(unsafe) let x = inputs.pointer + start * width
         nonisolated(unsafe) let t = states.pointer + start * width
+        let inverse = translator.inverseScale.pointer
         let scale = translator.outputScale
-        translator.inputs(t, rows: count, into: x)
         ScratchPool.shared.withFloats(count * width) { made in
             nonisolated(unsafe) let made = made
+            Parallel.forEach(count) { row in
+                for index in 0..<width {
+                    x[row * width + index] = t[row * width + index] * inverse[index]
+                }
+            }
             MatrixProduct.multiply(
                 x, rows: count,
                 by: translator.weight.values.matrix(rows: width, columns: width), into: made)

@@ -30,7 +30,8 @@ import Testing
         func command(out: String? = nil, _ more: [String] = []) -> [String] {
             [
                 "tune-lens", "--model", model.path, "--data", data, "--sequence-length", "64",
-                "--precision", "f32", "--rate", "0.01", "--batch", "64", "--out", out ?? lens,
+                "--precision", "f32", "--every", "1", "--rate", "0.3", "--batch", "64", "--out",
+                out ?? lens,
             ] + more
         }
 
@@ -143,7 +144,7 @@ import Testing
         let tuned = try Tuned()
         // Too large a rate for too short a time: some boundary gets worse.
         let result = try CommandRunner(analyze)(
-            tuned.command(["--rate", "30", "--tokens", "200"]))
+            tuned.command(["--rate", "3000", "--tokens", "200"]))
         #expect(result.code == 0, "\(result)")
         #expect(result.text.contains("not below"), "\(result)")
         #expect(result.text.contains("is not closer to the output at boundar"))
