@@ -57,7 +57,7 @@ import Training
             model: model, settings: LensTrainingSettings(tokens: 6000, batch: 100, rate: 3e-2),
             documents: text.training)
         try trainer.run()
-        #expect(trainer.tokens == 12_000)
+        #expect(trainer.tokens == 6000)
         let comparison = try LensComparison(
             model: model, lens: trainer.lens, documents: text.heldOut)
         let layers = model.configuration.layerCount
