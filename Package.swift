@@ -65,7 +65,14 @@ let package = Package(
             ]),
         .target(
             name: "Analysis",
-            dependencies: ["Models", "Corpus", "Records", "Tensors", "CKernels"]),
+            dependencies: [
+                "Files", "Checkpoints", "Models", "Corpus", "Records", "Tensors", "CKernels",
+            ]),
+        .target(
+            name: "Training",
+            dependencies: [
+                "Files", "Checkpoints", "Models", "Corpus", "Analysis", "Tensors", "CKernels",
+            ]),
         .target(
             name: "Evaluation",
             dependencies: ["Models", "Tokenizers", "Corpus", "Files", "Tensors", "CKernels"]),
@@ -80,7 +87,7 @@ let package = Package(
             name: "Commands",
             dependencies: [
                 "Files", "Checkpoints", "Tokenizers", "Corpus", "Models", "Records", "Activations",
-                "Analysis", "Selection", "Probing",
+                "Analysis", "Training", "Selection", "Probing",
                 "Reporting", "Evaluation", "Tensors", "CKernels",
                 .product(name: "OrderedCollections", package: "swift-collections"),
                 .product(name: "Crypto", package: "swift-crypto"),
@@ -133,6 +140,12 @@ let package = Package(
             name: "AnalysisTests",
             dependencies: [
                 "Analysis", "Models", "Corpus", "Records", "Checkpoints", "Files", "Tensors",
+                "CKernels", "TestSupport",
+            ]),
+        .testTarget(
+            name: "TrainingTests",
+            dependencies: [
+                "Training", "Analysis", "Models", "Corpus", "Checkpoints", "Files", "Tensors",
                 "CKernels", "TestSupport",
             ]),
         .testTarget(

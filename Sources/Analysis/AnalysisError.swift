@@ -3,6 +3,8 @@ import Models
 /// Why an analysis cannot be trusted or run.
 public enum AnalysisError: Error, Equatable, CustomStringConvertible {
     case model(ModelError)
+    /// A tuned lens cannot be used; the path is nil where the problem names it.
+    case tunedLens(path: String?, problem: String)
     /// Moments left their range, or met a value that is no number.
     case momentsOutOfRange(place: String)
     /// A check that every run makes on its first window failed; `value` should be at most `limit`.
@@ -11,6 +13,7 @@ public enum AnalysisError: Error, Equatable, CustomStringConvertible {
     public var description: String {
         switch self {
         case .model(let error): error.description
+        case .tunedLens(let path, let problem): path.map { "\($0): \(problem)" } ?? problem
         case .momentsOutOfRange(let place):
             "the moments of \(place) leave their range: a product of two values, summed over a block of "
                 + "256 positions, is beyond 2^54 (1.8e16), a sum over all positions beyond 2^66 (7e19), or a "

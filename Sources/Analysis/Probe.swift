@@ -31,10 +31,15 @@ public final class Probe {
 
     private let model: Transformer
     private let passes: Set<ProbePass>
+    private let tuned: TunedLens?
 
-    public init(model: Transformer, passes: Set<ProbePass> = ProbePass.standard) {
+    /// - Parameter tuned: a tuned lens to read with beside the plain one, in the lens pass.
+    public init(
+        model: Transformer, passes: Set<ProbePass> = ProbePass.standard, tuned: TunedLens? = nil
+    ) {
         self.model = model
         self.passes = passes
+        self.tuned = tuned
     }
 
     /// - Parameter progress: called with the number of tokens that went through since the last call.
@@ -48,11 +53,16 @@ public final class Probe {
             layers: configuration.layerCount, width: configuration.hiddenSize)
         let needsGeometry = !passes.isDisjoint(with: [.angular, .influence, .contribution])
         var lensMeans = LensMeans(boundaries: boundaries)
+        var tunedMeans = tuned.map { _ in LensMeans(boundaries: boundaries) }
         var addedTokens = 0
         let lens =
             passes.contains(.lens)
-            ? LensTap(model: model, boundaries: boundaries) { position, readings in
-                if position >= addedTokens { lensMeans.take(readings) }
+            ? LensTap(
+                model: model, plan: .identity(layers: configuration.layerCount), tuned: tuned
+            ) { position, readings, tunedReadings in
+                guard position >= addedTokens else { return }
+                lensMeans.take(readings)
+                tunedMeans?.take(tunedReadings)
             } : nil
         let spaces =
             passes.contains(.geometry)
@@ -83,6 +93,7 @@ public final class Probe {
                 if needsGeometry { geometry.end() }
                 spaces?.end()
                 lensMeans.endDocument()
+                tunedMeans?.endDocument()
             }
         }
         do { try pass() } catch { throw .model(error) }
@@ -104,7 +115,15 @@ public final class Probe {
                             metrics[metric.name] = mean.estimate
                         }
                     }
-                    return LayersRecord.Boundary(index: boundary, metrics: metrics)
+                    let read = lens == nil ? nil : tunedMeans?.means[boundary]
+                    return LayersRecord.Boundary(
+                        index: boundary, metrics: metrics,
+                        tuned: read.map { means in
+                            Dictionary(
+                                uniqueKeysWithValues: zip(Metric.lens, means).map {
+                                    ($0.name, $1.estimate)
+                                })
+                        } ?? [:])
                 },
             cka: spaces?.alignments(), documentDistances: geometry.lastDistances,
             selfChecks: selfChecks)

@@ -201,6 +201,35 @@ void etd_product(const float *left, size_t rows, const float *right, size_t colu
     table()->product(left, rows, right, columns, depth, out, stride);
 }
 
+void etd_rms_norm_backward(const float *x, const float *weight, float offset, float epsilon,
+                           const float *gradient, float *out, size_t d) {
+    table()->rms_norm_backward(x, weight, offset, epsilon, gradient, out, d);
+}
+
+void etd_layer_norm_backward(const float *x, const float *weight, float epsilon,
+                             const float *gradient, float *out, size_t d) {
+    table()->layer_norm_backward(x, weight, epsilon, gradient, out, d);
+}
+
+void etd_adamw(float *parameters, float *mean, float *square, const float *gradient,
+               etd_adamw_t step, size_t count) {
+    table()->adamw(parameters, mean, square, gradient, step, count);
+}
+
+void etd_pack_left_turned(const float *x, size_t depth, size_t stride, size_t count,
+                          float *packed) {
+    table()->pack_left_turned(x, depth, stride, count, packed);
+}
+
+void etd_product_add(const float *left, size_t rows, const float *right, size_t columns,
+                     size_t depth, float *out, size_t stride) {
+    table()->product_add(left, rows, right, columns, depth, out, stride);
+}
+
+void etd_turn_bf16(const float *w, size_t rows, size_t columns, uint16_t *out) {
+    table()->turn_bf16(w, rows, columns, out);
+}
+
 int etd_exact_carry(int64_t *high, int64_t *low, size_t count) {
     int good = 1;
     for (size_t i = 0; i < count; i++) {

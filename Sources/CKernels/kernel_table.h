@@ -4,6 +4,7 @@
 
 #include "etd_decode.h"
 #include "etd_kernels.h"
+#include "etd_training.h"
 
 typedef struct {
     int (*decode)(int32_t, const void *, float *, size_t);
@@ -39,6 +40,13 @@ typedef struct {
     void (*pack_right)(const float *, size_t, size_t, size_t, float *);
     void (*pack_right_turned)(const float *, size_t, size_t, size_t, float *);
     void (*product)(const float *, size_t, const float *, size_t, size_t, float *, size_t);
+    void (*rms_norm_backward)(const float *, const float *, float, float, const float *, float *,
+                              size_t);
+    void (*layer_norm_backward)(const float *, const float *, float, const float *, float *, size_t);
+    void (*adamw)(float *, float *, float *, const float *, etd_adamw_t, size_t);
+    void (*pack_left_turned)(const float *, size_t, size_t, size_t, float *);
+    void (*product_add)(const float *, size_t, const float *, size_t, size_t, float *, size_t);
+    void (*turn_bf16)(const float *, size_t, size_t, uint16_t *);
 } etd_kernel_table_t;
 
 extern const etd_kernel_table_t etd_kernels_scalar;

@@ -543,6 +543,7 @@ static void round_f16(const float *x, uint16_t *out, size_t count) {
 }
 
 #include "product_body.h"
+#include "training_body.h"
 
 const etd_kernel_table_t ETD_TABLE = {
     .decode = decode,
@@ -578,4 +579,10 @@ const etd_kernel_table_t ETD_TABLE = {
     .pack_right = pack_right,
     .pack_right_turned = pack_right_turned,
     .product = product,
+    .rms_norm_backward = rms_norm_backward,
+    .layer_norm_backward = layer_norm_backward,
+    .adamw = adamw,
+    .pack_left_turned = pack_left_turned,
+    .product_add = product_add,
+    .turn_bf16 = turn_bf16,
 };

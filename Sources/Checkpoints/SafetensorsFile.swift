@@ -11,6 +11,8 @@ struct SafetensorsFile {
     let file: MappedFile
     /// In the order of the data.
     let entries: [StoredEntry]
+    /// The strings of `__metadata__`.
+    let metadata: [String: String]
 
     private static let maximumHeaderBytes: UInt64 = 100_000_000
 
@@ -60,6 +62,9 @@ struct SafetensorsFile {
         try Self.checkCoverage(of: placed, size: data.count, path: path)
         self.file = file
         entries = placed.map(\.entry)
+        metadata = (members["__metadata__"]?.objectValue ?? [:]).reduce(into: [:]) {
+            $0[$1.key] = $1.value.stringValue
+        }
     }
 
     /// The JSON of the header, within the file.

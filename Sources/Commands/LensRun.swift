@@ -9,15 +9,18 @@ import Tokenizers
 public struct LensRun {
     var model: ModelOptions
     var split: SplitOptions
+    var lens: TunedLensOptions
     var prompt: String
     var candidates: Int
     var quiet: Bool
 
     public init(
-        model: ModelOptions, split: SplitOptions, prompt: String, candidates: Int, quiet: Bool
+        model: ModelOptions, split: SplitOptions, lens: TunedLensOptions, prompt: String,
+        candidates: Int, quiet: Bool
     ) {
         self.model = model
         self.split = split
+        self.lens = lens
         self.prompt = prompt
         self.candidates = candidates
         self.quiet = quiet
@@ -27,6 +30,7 @@ public struct LensRun {
         model.apply(quiet: quiet)
         let loaded = try ModelSource(model.model).open(arithmetic: model.arithmetic)
         let plan = try split.plan(for: loaded)
+        let tuned = try lens.lens(for: loaded)
         guard let tokenizer = try loaded.tokenizer() else {
             throw CommandError.noTokenizer(path: loaded.checkpoint.path)
         }
@@ -42,8 +46,10 @@ public struct LensRun {
                     + "shorten it")
         }
         var readings: [[LogitLens.Reading]] = []
-        let tap = LensTap(model: loaded.model, boundaries: plan.steps.count + 1) { _, reading in
-            readings.append(reading)
+        var tunedReadings: [[LogitLens.Reading]] = []
+        let tap = LensTap(model: loaded.model, plan: plan, tuned: tuned?.lens) { _, plain, tuned in
+            readings.append(plain)
+            tunedReadings.append(tuned)
         }
         let session = try Session(model: loaded.model, plan: plan, capacity: ids.count)
         tap.begin(ids)
@@ -57,15 +63,18 @@ public struct LensRun {
             LensTable.Token(
                 id: Int(id), text: tokenizer.decode([id], skipSpecialTokens: false))
         }
-        return LensTable(
-            model: loaded.checkpoint.path, prompt: ids.map(token),
-            rows: (0...plan.steps.count).map { boundary in
+        func rows(_ readings: [[LogitLens.Reading]]) -> [LensTable.Row] {
+            (0...plan.steps.count).map { boundary in
                 LensTable.Row(
                     boundary: boundary,
                     cells: readings.map { reading in
                         cell(reading[boundary], final: reading[reading.count - 1], token)
                     })
-            })
+            }
+        }
+        return LensTable(
+            model: loaded.checkpoint.path, prompt: ids.map(token), rows: rows(readings),
+            tunedRows: tuned == nil ? [] : rows(tunedReadings), tunedLens: lens.tuned)
     }
 
     private func cell(

@@ -1,5 +1,7 @@
+import Analysis
 import ArgumentParser
 import Corpus
+import Files
 import Foundation
 import Models
 import Records
@@ -160,6 +162,37 @@ public struct SplitOptions: ParsableArguments {
         return try .split(
             encoder: split.encoder, think: split.think, decoder: split.decoder,
             iterations: iterations ?? written ?? 1, layers: layers)
+    }
+}
+
+/// `--tuned` and `--lens`.
+public struct TunedLensOptions: ParsableArguments {
+    public enum Lens: String, ExpressibleByArgument, CaseIterable, Sendable {
+        case plain, tuned
+    }
+
+    @Option(
+        help: ArgumentHelp(
+            "Read with this tuned lens too, beside the plain one.",
+            discussion: "A file of `etd-analyze tune-lens`, made for the same weights.",
+            valueName: "file"))
+    public var tuned: String?
+
+    public init() {}
+
+    /// The lens; nil when none is asked for.
+    public func lens(for loaded: LoadedModel) throws -> (lens: TunedLens, header: TunedLens.Header)?
+    {
+        guard let tuned else { return nil }
+        return try TunedLens.read(
+            tuned, model: loaded.model.configuration, fingerprint: loaded.checkpoint.fingerprint)
+    }
+
+    func record(_ header: TunedLens.Header) throws -> TunedLensRecord? {
+        guard let tuned else { return nil }
+        return TunedLensRecord(
+            path: tuned, sha256: Hash.sha256(try MappedFile.contents(path: tuned)),
+            tokens: header.tokens, data: header.data, precision: header.precision)
     }
 }
 

@@ -16,6 +16,7 @@ public struct ProbeRun {
     public var model: ModelOptions
     public var data: DataOptions
     public var passes: Set<ProbePass>
+    public var lens: TunedLensOptions
     public var probing: LinearProbeOptions
     public var split: SplitOptions
     public var sensitivity: Double
@@ -25,13 +26,15 @@ public struct ProbeRun {
     public var quiet: Bool
 
     public init(
-        model: ModelOptions, data: DataOptions, passes: Set<ProbePass>, probing: LinearProbeOptions,
-        split: SplitOptions, sensitivity: Double, hashed: Bool, out: String, overwrite: Bool,
+        model: ModelOptions, data: DataOptions, passes: Set<ProbePass>, lens: TunedLensOptions,
+        probing: LinearProbeOptions, split: SplitOptions, sensitivity: Double, hashed: Bool,
+        out: String, overwrite: Bool,
         quiet: Bool
     ) {
         self.model = model
         self.data = data
         self.passes = passes
+        self.lens = lens
         self.probing = probing
         self.split = split
         self.sensitivity = sensitivity
@@ -60,6 +63,7 @@ public struct ProbeRun {
         model.apply(quiet: quiet)
 
         let loaded = try ModelSource(model.model).open(arithmetic: model.arithmetic)
+        let tuned = try lens.lens(for: loaded)
         let opened = clock.seconds
 
         let documents = try data.documents(of: loaded)
@@ -71,7 +75,9 @@ public struct ProbeRun {
             label: "probing", total: tokens, unit: "tokens", quiet: quiet)
         let result: Probe.Result
         do {
-            result = try Probe(model: loaded.model, passes: passes).run(documents) {
+            result = try Probe(
+                model: loaded.model, passes: passes, tuned: tuned?.lens
+            ).run(documents) {
                 progress.advance(by: $0)
             }
         } catch {
@@ -89,7 +95,8 @@ public struct ProbeRun {
                 path: data.data ?? DefaultText.name, documents: documents.count, tokens: tokens,
                 sequenceLength: data.sequenceLength(of: loaded), bos: data.bos.rawValue),
             precision: model.arithmetic.rawValue, layers: result.layers,
-            boundaries: result.boundaries, cka: result.cka)
+            boundaries: result.boundaries, cka: result.cka,
+            tunedLens: try tuned.flatMap { try lens.record($0.header) })
         if let record = probed?.record { layers.take(record) }
         let split = try selectSplit(loaded, layers, result)
         let run = try runRecord(

@@ -6,15 +6,27 @@ public enum AtomicFile {
     /// - Throws: `FileError.system` when the folder cannot be written to or the disk is full; the
     ///   temporary file is removed then, and an older file of that name is left as it was.
     public static func write(_ bytes: some Sequence<UInt8>, to path: String) throws(FileError) {
+        let bytes = Array(bytes)
+        var failure: FileError?
+        bytes.withUnsafeBytes { buffer in
+            do throws(FileError) { try write(parts: [buffer], to: path) } catch { failure = error }
+        }
+        if let failure { throw failure }
+    }
+
+    /// The same of content that lies in several places, written one after the other.
+    public static func write(
+        parts: [UnsafeRawBufferPointer], to path: String
+    ) throws(FileError) {
         let temporary = path + ".tmp-\(getpid())"
         let descriptor = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o644)
         guard descriptor >= 0 else { throw .lastSystemError(path, "create") }
         var failure: FileError?
-        Array(bytes).withUnsafeBytes { buffer in
+        for buffer in parts {
+            guard let start = buffer.baseAddress else { continue }
             var written = 0
             while written < buffer.count, failure == nil {
-                let count = Glibc.write(
-                    descriptor, buffer.baseAddress! + written, buffer.count - written)
+                let count = Glibc.write(descriptor, start + written, buffer.count - written)
                 if count > 0 {
                     written += count
                 } else if errno != EINTR {

@@ -22,12 +22,17 @@ extension LayersRecord {
                 boundaries.map { boundary in
                     var members = Self.members(boundary.metrics, order: Metric.perBoundary)
                     members.updateValue(.number(boundary.index), forKey: "index", insertingAt: 0)
+                    if !boundary.tuned.isEmpty {
+                        members["tuned"] = .object(
+                            Self.members(boundary.tuned, order: Metric.lens))
+                    }
                     return .object(members)
                 }),
         ]
         if let cka {
             members["cka"] = .array(cka.map { row in .array(row.map { .number($0) }) })
         }
+        if let tunedLens { members["tuned_lens"] = tunedLens.json }
         if let probes { members["probes"] = probes.json }
         return .object(members)
     }
@@ -61,11 +66,16 @@ extension LayersRecord {
                     })
             },
             boundaries: try reader.elements("boundaries") { (element) throws(FileError) in
-                Boundary(index: try element.int("index"), metrics: element.estimates())
+                Boundary(
+                    index: try element.int("index"), metrics: element.estimates(),
+                    tuned: element.json["tuned"] == nil
+                        ? [:] : try element.member("tuned").estimates())
             },
             cka: try reader.matrix("cka"),
             probes: reader.json["probes"] == nil
-                ? nil : try ProbesRecord(reader.member("probes")))
+                ? nil : try ProbesRecord(reader.member("probes")),
+            tunedLens: reader.json["tuned_lens"] == nil
+                ? nil : try TunedLensRecord(reader.member("tuned_lens")))
     }
 
     /// One row per layer, then the columns of the boundary the layer writes to (index + 1),
@@ -74,10 +84,12 @@ extension LayersRecord {
         let layerNames = Self.columns(layers.first?.metrics ?? [:], order: Metric.perLayer)
         let boundaryNames = Self.columns(
             boundaries.first?.metrics ?? [:], order: Metric.perBoundary)
+        let tunedNames = Self.columns(boundaries.first?.tuned ?? [:], order: Metric.lens)
         let scores = (layers.first?.scores.keys).map { $0.sorted() } ?? []
         let header =
             ["layer"] + layerNames.flatMap { [$0, $0 + "_se"] } + scores
             + boundaryNames.flatMap { ["boundary_" + $0, "boundary_" + $0 + "_se"] }
+            + tunedNames.flatMap { ["boundary_tuned_" + $0, "boundary_tuned_" + $0 + "_se"] }
         func cells(_ names: [String], _ metrics: [String: Estimate]?) -> [String] {
             names.flatMap { name in
                 [metrics?[name]?.mean, metrics?[name]?.standardError].map { value in
@@ -89,15 +101,17 @@ extension LayersRecord {
         if let embedding = boundaries.first {
             let blank = [String](repeating: "", count: layerNames.count * 2 + scores.count)
             lines.append(
-                (["-1"] + blank + cells(boundaryNames, embedding.metrics)).joined(separator: ","))
+                (["-1"] + blank + cells(boundaryNames, embedding.metrics)
+                    + cells(tunedNames, embedding.tuned)).joined(separator: ","))
         }
         for (position, layer) in layers.enumerated() {
-            let boundary = position + 1 < boundaries.count ? boundaries[position + 1].metrics : nil
+            let boundary = position + 1 < boundaries.count ? boundaries[position + 1] : nil
             let scoreCells = scores.map { name in (layer.scores[name] ?? nil).map { "\($0)" } ?? ""
             }
             lines.append(
                 (["\(layer.index)"] + cells(layerNames, layer.metrics) + scoreCells
-                    + cells(boundaryNames, boundary)).joined(separator: ","))
+                    + cells(boundaryNames, boundary?.metrics)
+                    + cells(tunedNames, boundary?.tuned)).joined(separator: ","))
         }
         return lines.joined(separator: "\n") + "\n"
     }
@@ -137,6 +151,22 @@ extension ModelRecord {
             sha256: reader.json["sha256"]?.objectValue?.reduce(into: [:]) {
                 $0[$1.key] = $1.value.stringValue
             })
+    }
+}
+
+extension TunedLensRecord {
+    public var json: JSON {
+        [
+            "path": .string(path), "sha256": .string(sha256), "tokens": .number(tokens),
+            "data": .string(data), "precision": .string(precision),
+        ]
+    }
+
+    init(_ reader: RecordReader) throws(FileError) {
+        self.init(
+            path: try reader.string("path"), sha256: try reader.string("sha256"),
+            tokens: try reader.int("tokens"), data: try reader.string("data"),
+            precision: try reader.string("precision"))
     }
 }
 

@@ -37,10 +37,15 @@ public struct LayersRecord: Sendable, Equatable {
         /// 0 is the embedding output, L the state after the last layer, before the final norm.
         public var index: Int
         public var metrics: [String: Estimate]
+        /// What the tuned lens reads, by the names of `Metric.lens`; empty without one.
+        public var tuned: [String: Estimate]
 
-        public init(index: Int, metrics: [String: Estimate]) {
+        public init(
+            index: Int, metrics: [String: Estimate], tuned: [String: Estimate] = [:]
+        ) {
             self.index = index
             self.metrics = metrics
+            self.tuned = tuned
         }
     }
 
@@ -56,10 +61,13 @@ public struct LayersRecord: Sendable, Equatable {
     public var cka: [[Double?]]?
     /// What linear probes read; nil when they were not fitted.
     public var probes: ProbesRecord?
+    /// Where the boundaries' tuned readings come from; nil without a tuned lens.
+    public var tunedLens: TunedLensRecord?
 
     public init(
         model: ModelRecord, data: DataRecord, precision: String, layers: [Layer],
-        boundaries: [Boundary], cka: [[Double?]]? = nil, probes: ProbesRecord? = nil
+        boundaries: [Boundary], cka: [[Double?]]? = nil, probes: ProbesRecord? = nil,
+        tunedLens: TunedLensRecord? = nil
     ) {
         self.model = model
         self.data = data
@@ -68,6 +76,7 @@ public struct LayersRecord: Sendable, Equatable {
         self.boundaries = boundaries
         self.cka = cka
         self.probes = probes
+        self.tunedLens = tunedLens
     }
 
     /// Takes in what linear probes read. Their scores become the layers' where they speak of the base
@@ -119,6 +128,25 @@ public struct ModelRecord: Sendable, Equatable {
         self.parameters = parameters
         self.fingerprint = fingerprint
         self.sha256 = sha256
+    }
+}
+
+/// The tuned lens that a record was measured with.
+public struct TunedLensRecord: Sendable, Equatable {
+    public var path: String
+    public var sha256: String
+    /// Positions it was trained on, and their text.
+    public var tokens: Int
+    public var data: String
+    /// Arithmetic of the products in its training.
+    public var precision: String
+
+    public init(path: String, sha256: String, tokens: Int, data: String, precision: String) {
+        self.path = path
+        self.sha256 = sha256
+        self.tokens = tokens
+        self.data = data
+        self.precision = precision
     }
 }
 

@@ -49,7 +49,7 @@ public struct PackedColumns: @unchecked Sendable {
     let width: Int
     let arithmetic: Arithmetic
     public let count: Int
-    private let memory: UnsafeRawPointer
+    let memory: UnsafeRawPointer
 
     /// A range of columns that is multiplied on its own starts at a multiple of this.
     public static var columnGranule: Int { Int(etd_right_strip()) }
@@ -108,6 +108,13 @@ public struct PackedColumns: @unchecked Sendable {
         } else {
             for index in 0..<chunks { load(index) }
         }
+    }
+
+    init(memory: UnsafeRawPointer, count: Int, width: Int, _ arithmetic: Arithmetic) {
+        self.memory = memory
+        self.count = count
+        self.width = width
+        self.arithmetic = arithmetic
     }
 
     /// f32 columns from memory.

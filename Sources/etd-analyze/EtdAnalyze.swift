@@ -21,6 +21,7 @@ struct EtdAnalyze: ParsableCommand {
             """,
         version: Product.version,
         subcommands: [
-            Probe.self, Lens.self, Tasks.self, Dump.self, Merge.self, Inspect.self, Report.self,
+            Probe.self, Lens.self, TuneLens.self, Tasks.self, Dump.self, Merge.self, Inspect.self,
+            Report.self,
         ])
 }

@@ -13,13 +13,19 @@ struct Lens: ParsableCommand {
             Read the table upwards: a row is a boundary, a column a token of the prompt, a cell the \
             token that would come next.
 
+            With --tuned the table shows the tuned lens (`etd-analyze tune-lens` makes one), the page and \
+            the JSON both. A boundary that the plan reaches several times has the same translator each time.
+
             Examples:
               etd-analyze lens --model smollm2-135m-instruct --prompt 'Paris is in'
               etd-analyze lens --model gemma-3-270m --prompt '2 + 2 =' --html lens.html
+              etd-analyze lens --model smollm2-135m-instruct --tuned smollm2.lens.safetensors \\
+                --prompt 'Paris is in'
             """)
 
     @OptionGroup(title: "Model options") var model: ModelOptions
     @OptionGroup(title: "Split options") var split: SplitOptions
+    @OptionGroup(title: "Lens options") var tuned: TunedLensOptions
     @OptionGroup var output: OutputOptions
 
     @Option(help: "The text to read.")
@@ -43,7 +49,8 @@ struct Lens: ParsableCommand {
     func run() throws {
         if let html { try AtomicFile.check(html) }
         let table = try LensRun(
-            model: model, split: split, prompt: prompt, candidates: topK, quiet: output.quiet
+            model: model, split: split, lens: tuned, prompt: prompt, candidates: topK,
+            quiet: output.quiet
         ).table()
         if let html { try AtomicFile.write(LensPage.page(table), to: html) }
         if json {

@@ -28,10 +28,13 @@ struct Probe: ParsableCommand {
                 --passes angular
               etd-analyze probe --model smollm2-135m-instruct --out runs/probes \\
                 --probes ridge --probe-examples 500
+              etd-analyze probe --model smollm2-135m-instruct --out runs/tuned \\
+                --lens tuned --tuned smollm2.lens.safetensors
             """)
 
     @OptionGroup(title: "Model options") var model: ModelOptions
     @OptionGroup(title: "Data options") var data: DataOptions
+    @OptionGroup(title: "Lens options") var tuned: TunedLensOptions
     @OptionGroup(title: "Linear probe options") var probing: LinearProbeOptions
     @OptionGroup(title: "Split options (linear probes only)") var split: SplitOptions
     @OptionGroup var output: OutputOptions
@@ -54,6 +57,14 @@ struct Probe: ParsableCommand {
 
     @Option(
         help: ArgumentHelp(
+            "plain or tuned.",
+            discussion:
+                "tuned needs --tuned, and is what --tuned means by itself; the plain readings are always "
+                + "made."))
+    var lens: TunedLensOptions.Lens?
+
+    @Option(
+        help: ArgumentHelp(
             "Kneedle's sensitivity S: how far below a maximum the curve must fall.",
             discussion: "Only the split depends on it; the measurements do not.", valueName: "s"))
     var sensitivity = 1.0
@@ -68,6 +79,17 @@ struct Probe: ParsableCommand {
         guard sensitivity.isFinite, sensitivity >= 0 else {
             throw ValidationError("--sensitivity must be 0 or more, not \(sensitivity)")
         }
+        if lens == .tuned, tuned.tuned == nil {
+            throw ValidationError(
+                "--lens tuned needs --tuned FILE; `etd-analyze tune-lens` makes one")
+        }
+        if lens == .plain, tuned.tuned != nil {
+            throw ValidationError(
+                "--lens plain and --tuned contradict each other; give one of them")
+        }
+        if tuned.tuned != nil, !passes.contains(.lens) {
+            throw ValidationError("--tuned is for the lens pass, which --passes leaves out")
+        }
         if split.split != nil, probing.depth(named: passes.contains(.probes)) == .none {
             throw ValidationError(
                 "--split is for linear probes, which this run does not make; add --probes ridge")
@@ -79,7 +101,7 @@ struct Probe: ParsableCommand {
 
     func run() throws {
         let run = ProbeRun(
-            model: model, data: data, passes: passes, probing: probing, split: split,
+            model: model, data: data, passes: passes, lens: tuned, probing: probing, split: split,
             sensitivity: sensitivity, hashed: hash, out: out, overwrite: overwrite,
             quiet: output.quiet)
         let (layers, split, _) = try run.run()

@@ -44,6 +44,7 @@ public enum LensPage {
 
             """
         }
+        let lenses = switches(table)
         let name = table.model.split(separator: "/").last.map(String.init) ?? table.model
         let prompt = table.prompt.map { LensTable.marked($0.text) }.joined(separator: "·")
         let page: Markup = """
@@ -53,25 +54,23 @@ public enum LensPage {
             <meta charset="utf-8"/>
             <meta name="viewport" content="width=device-width, initial-scale=1"/>
             <meta name="color-scheme" content="light dark"/>
-            <title>Logit lens · \(name)</title>
-            <style>\(Stylesheet.shared)\(style)\(rules)</style>
+            <title>\(lenses.title) · \(name)</title>
+            <style>\(Stylesheet.shared)\(style)\(rules)\(lenses.rules)</style>
             </head>
             <body>
             <header>
-            <p class="eyebrow">Logit lens</p>
+            <p class="eyebrow">\(lenses.title)</p>
             <h1><bdi>\(name)</bdi></h1>
             <p>What the model would say after each token if it stopped at a boundary: the state there, \
             through the final norm and the unembedding. Row 0 is the embedding, the top row the model's \
-            own output. Point at a cell, tap it, or walk with the arrow keys to see its candidates.</p>
+            own output.\(lenses.explanation) Point at a cell, tap it, or walk with the arrow keys to see its candidates.</p>
             <details><summary>Prompt, \(Prose.counted(table.prompt.count, "token"))</summary>\
             <p class="prompt"><bdi>\(prompt)</bdi></p></details>
-            <fieldset><legend>Colour</legend>
+            \(lenses.fieldset)<fieldset><legend>Colour</legend>
             \(shades)</fieldset>
             </header>
             <main>
-            <div class="scroll" tabindex="0" role="group" aria-label="Lens by boundary and token">
-            \(grid(table))
-            </div>
+            \(lenses.grids)
             </main>
             <footer><p>␣ space, ⏎ line end, ⇥ tab. Outlined cells already prefer the final prediction. \
             This file is complete in itself and loads nothing.</p></footer>
@@ -83,8 +82,62 @@ public enum LensPage {
         return page.text
     }
 
-    private static func grid(_ table: LensTable) -> Markup {
-        let cells = table.rows.flatMap(\.cells)
+    /// What differs between a page of one lens and one of two.
+    private struct Switches {
+        var title: String
+        var explanation: Markup
+        var fieldset: Markup
+        var rules: Markup
+        var grids: [Markup]
+    }
+
+    private static func switches(_ table: LensTable) -> Switches {
+        func scroller(_ label: String, _ rows: [LensTable.Row]) -> Markup {
+            """
+            <div class="scroll" tabindex="0" role="group" aria-label="\(label) by boundary and token">
+            \(grid(table, rows))
+            </div>
+            """
+        }
+        guard let file = table.tunedLens, !table.tunedRows.isEmpty else {
+            return Switches(
+                title: "Logit lens", explanation: "", fieldset: "", rules: "",
+                grids: [scroller("Lens", table.rows)])
+        }
+        return Switches(
+            title: "Tuned lens and logit lens",
+            explanation: """
+                 The tuned lens (<bdi>\(file)</bdi>) first turns the state by an affine map that was \
+                trained for this boundary; the plain lens reads it as it is. Both share one colour scale.
+                """,
+            fieldset: """
+                <fieldset><legend>Lens</legend>
+                <label><input type="radio" name="lens" id="lens-tuned" value="tuned" \
+                checked="checked"/> Tuned</label>
+                <label><input type="radio" name="lens" id="lens-plain" value="plain"/> Plain</label>
+                </fieldset>
+
+                """,
+            rules: """
+                .lens h2{margin:8px 0}
+                body:has(#lens-tuned:checked) .lens-plain{display:none}
+                body:has(#lens-plain:checked) .lens-tuned{display:none}
+
+                """,
+            grids: [
+                """
+                <section class="lens lens-tuned"><h2>Tuned lens</h2>
+                \(scroller("Tuned lens", table.tunedRows))</section>
+                """,
+                """
+                <section class="lens lens-plain"><h2>Plain logit lens</h2>
+                \(scroller("Plain lens", table.rows))</section>
+                """,
+            ])
+    }
+
+    private static func grid(_ table: LensTable, _ shown: [LensTable.Row]) -> Markup {
+        let cells = (table.rows + table.tunedRows).flatMap(\.cells)
         let highest = Extremes(
             entropy: cells.compactMap(\.entropy).filter(\.isFinite).max() ?? 0,
             kl: cells.compactMap(\.klToFinal).filter(\.isFinite).max() ?? 0)
@@ -94,7 +147,7 @@ public enum LensPage {
             """
         }
         var isFirst = true
-        let rows = table.rows.reversed().map { row -> Markup in
+        let rows = shown.reversed().map { row -> Markup in
             let cells = table.prompt.indices.map { column -> Markup in
                 guard column < row.cells.count else { return "<td></td>" }
                 defer { isFirst = false }
@@ -198,7 +251,8 @@ public enum LensPage {
         (function(){
         "use strict";
         var steps={ArrowLeft:[0,-1],ArrowRight:[0,1],ArrowUp:[-1,0],ArrowDown:[1,0]};
-        document.querySelector("tbody").addEventListener("keydown",function(event){
+        document.querySelectorAll("tbody").forEach(function(body){
+        body.addEventListener("keydown",function(event){
         var step=steps[event.key];
         var cell=event.target.closest("td");
         if(!step){return;}
@@ -210,6 +264,7 @@ public enum LensPage {
         if(!next){return;}
         if(next.tagName!=="TD"){return;}
         cell.tabIndex=-1;next.tabIndex=0;next.focus();
+        });
         });
         })();
 

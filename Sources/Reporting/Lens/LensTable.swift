@@ -65,14 +65,26 @@ public struct LensTable: Sendable, Equatable {
     /// Path or name of the model.
     public var model: String
     public var prompt: [Token]
-    /// In ascending boundary.
+    /// What the plain lens reads, in ascending boundary.
     public var rows: [Row]
+    /// What a tuned lens reads, as many rows; empty without one.
+    public var tunedRows: [Row]
+    /// The file of the tuned lens.
+    public var tunedLens: String?
 
-    public init(model: String, prompt: [Token], rows: [Row]) {
+    public init(
+        model: String, prompt: [Token], rows: [Row], tunedRows: [Row] = [],
+        tunedLens: String? = nil
+    ) {
         self.model = model
         self.prompt = prompt
         self.rows = rows
+        self.tunedRows = tunedRows
+        self.tunedLens = tunedLens
     }
+
+    /// What the terminal shows: the tuned lens where there is one.
+    private var shownRows: [Row] { tunedRows.isEmpty ? rows : tunedRows }
 
     /// The table as JSON, schema `etd-lens/v1`; undefined values are null.
     public var json: JSON {
@@ -82,13 +94,11 @@ public struct LensTable: Sendable, Equatable {
         func object(_ members: [(String, JSON)]) -> JSON {
             .object(.init(uniqueKeysWithValues: members))
         }
-        return [
-            "schema": "etd-lens/v1",
-            "model": .string(model),
-            "prompt": .array(prompt.map { object(json($0)) }),
-            "rows": .array(
+        func json(_ rows: [Row]) -> JSON {
+            .array(
                 rows.map { row in
                     [
+
                         "boundary": .number(row.boundary),
                         "cells": .array(
                             row.cells.map { cell in
@@ -106,8 +116,17 @@ public struct LensTable: Sendable, Equatable {
                                 ]
                             }),
                     ]
-                }),
+                })
+        }
+        var members: [(String, JSON)] = [
+            ("schema", "etd-lens/v1"), ("model", .string(model)),
+            ("prompt", .array(prompt.map { object(json($0)) })), ("rows", json(rows)),
         ]
+        if let tunedLens {
+            members.append(("tuned_lens", .string(tunedLens)))
+            members.append(("tuned_rows", json(tunedRows)))
+        }
+        return object(members)
     }
 
     /// A token's text with what cannot be seen marked: ␣ for a space, ⏎ for a line end, ⇥ for a tab,
@@ -131,6 +150,7 @@ public struct LensTable: Sendable, Equatable {
     /// that are already the final prediction are green.
     public func text(width: Int, color: Bool) -> String {
         let style = TerminalStyle(color: color)
+        let rows = shownRows
         let gutter = max(2, rows.map { "\($0.boundary)".count }.max() ?? 0)
         let cellWidth = 10
         let perBlock = max(1, (width - gutter) / (cellWidth + 1))
@@ -159,6 +179,10 @@ public struct LensTable: Sendable, Equatable {
                 lines.map { line in
                     String(line.reversed().drop { $0 == " " }.reversed()) + "\n"
                 }.joined())
+        }
+        if let tunedLens {
+            let title = "Tuned lens " + TerminalText.visible(tunedLens)
+            blocks.insert(TerminalText.truncated(title, to: width) + "\n", at: 0)
         }
         return blocks.joined(separator: "\n")
     }

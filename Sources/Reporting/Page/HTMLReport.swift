@@ -14,7 +14,8 @@ public enum HTMLReport {
         let content = ReportContent(layers: layers, split: split, run: run)
         let sections = [
             content.verdict, content.facts, content.distanceSection, content.writingSection,
-            content.lensSection, content.geometrySection, content.probesSection,
+            content.lensSection, content.tunedLensSection, content.geometrySection,
+            content.probesSection,
             content.selectionSection, content.tables,
             content.glossary,
             content.reproduction,

@@ -19,6 +19,14 @@ extension ReportContent {
                     metrics: Metric.ordered(boundaryNames, known: Metric.perBoundary),
                     rows: layers.boundaries.map { ($0.index, $0.metrics) }))
         }
+        let tunedNames = Set(layers.boundaries.flatMap(\.tuned.keys))
+        if !tunedNames.isEmpty {
+            parts.append(
+                table(
+                    "Tuned lens", first: "Boundary",
+                    metrics: Metric.ordered(tunedNames, known: Metric.lens),
+                    rows: layers.boundaries.map { ($0.index, $0.tuned) }))
+        }
         if let scores = scoresTable { parts.append(scores) }
         let intro: Markup = """
             <p>Mean, and in small type the standard error over documents; “–” where undefined. \

@@ -34,6 +34,10 @@ public struct ProgressOutput: Sendable {
 public final class ProgressReporter: Sendable {
     private struct State {
         var done = 0
+        /// Done before this job began: counts for the bar, not for the rate.
+        var skipped = 0
+        /// Stands at the line's end.
+        var note = ""
         /// Time and amount of the last line written; nil before the first.
         var shown: (time: Double, done: Int)?
         var isFinished = false
@@ -71,25 +75,35 @@ public final class ProgressReporter: Sendable {
         start = now()
     }
 
+    /// Says that `count` units were done by an earlier run.
+    public func skip(_ count: Int) {
+        state.withLock { state in
+            state.done += max(0, count)
+            state.skipped += max(0, count)
+        }
+    }
+
     /// Adds `count` finished units. After `finish` it does nothing.
-    public func advance(by count: Int) {
+    /// - Parameter note: a few words to show beside the numbers from now on; nil leaves them.
+    public func advance(by count: Int, note: String? = nil) {
         guard let output else { return }
         // Written while locked: lines of two threads must not mix, nor an old one follow a new one.
         state.withLock { state in
             guard !state.isFinished else { return }
             state.done += max(0, count)
+            if let note { state.note = TerminalText.visible(note) }
             let time = now()
-            let last = state.shown ?? (time: start, done: 0)
+            let last = state.shown ?? (time: start, done: state.skipped)
             let waited = time - last.time
             if output.isTerminal {
                 guard state.shown == nil || waited >= Self.redrawInterval else { return }
-                output.write("\r" + line(state.done, time).bar(width: output.width()) + "\u{1B}[K")
+                output.write("\r" + line(state, time).bar(width: output.width()) + "\u{1B}[K")
             } else {
                 let tenth = (state.done - last.done) * 10 >= max(1, total)
                 guard
                     waited >= Self.longLineInterval || waited >= Self.lineInterval && tenth
                 else { return }
-                output.write(line(state.done, time).plain + "\n")
+                output.write(line(state, time).plain + "\n")
             }
             state.shown = (time, state.done)
         }
@@ -101,7 +115,7 @@ public final class ProgressReporter: Sendable {
         state.withLock { state in
             guard !state.isFinished else { return }
             state.isFinished = true
-            let text = line(state.done, now()).closing
+            let text = line(state, now()).closing
             output.write(output.isTerminal ? "\r\(text)\u{1B}[K\n" : text + "\n")
         }
     }
@@ -117,8 +131,12 @@ public final class ProgressReporter: Sendable {
         }
     }
 
-    private func line(_ done: Int, _ time: Double) -> ProgressLine {
-        ProgressLine(label: label, done: done, total: total, unit: unit, elapsed: time - start)
+    private func line(_ state: State, _ time: Double) -> ProgressLine {
+        var line = ProgressLine(
+            label: label, done: state.done, total: total, unit: unit, elapsed: time - start)
+        line.skipped = state.skipped
+        line.note = state.note
+        return line
     }
 }
 
@@ -131,6 +149,9 @@ package struct ProgressLine: Sendable {
     package var unit: String
     /// Seconds.
     package var elapsed: Double
+    /// Units among `done` that took none of that time.
+    package var skipped = 0
+    package var note = ""
 
     package init(label: String, done: Int, total: Int, unit: String, elapsed: Double) {
         self.label = label
@@ -146,7 +167,7 @@ package struct ProgressLine: Sendable {
 
     /// Units a second; nil before anything can be said.
     package var rate: Double? {
-        done > 0 && elapsed > 0.05 ? Double(done) / elapsed : nil
+        done > skipped && elapsed > 0.05 ? Double(done - skipped) / elapsed : nil
     }
 
     /// Seconds left at the mean rate so far.
@@ -165,6 +186,7 @@ package struct ProgressLine: Sendable {
         if let rate { parts.append("\(NumberText.significant(rate, digits: 3)) \(unit)/s") }
         parts.append(Self.clock(elapsed))
         if let remaining { parts.append("ETA \(Self.clock(remaining))") }
+        if !note.isEmpty { parts.insert(note, at: parts.count > 1 ? 2 : 1) }
         let numbers = parts.joined(separator: "  ")
         let space = room - TerminalText.width(label) - TerminalText.width(numbers) - 3
         var line = label + " "
@@ -183,13 +205,14 @@ package struct ProgressLine: Sendable {
         let of = total > 0 ? " of \(NumberText.grouped(total))" : ""
         let left = remaining.map { ", \(NumberText.duration($0)) left" } ?? ""
         return "\(label): \(NumberText.grouped(done))\(of) \(unit)\(share), "
-            + NumberText.duration(elapsed) + left
+            + NumberText.duration(elapsed) + left + (note.isEmpty ? "" : ", \(note)")
     }
 
     package var closing: String {
         let speed = rate.map { " (\(NumberText.significant($0, digits: 3)) \(unit)/s)" } ?? ""
         return
-            "\(label): \(NumberText.grouped(done)) \(unit) in \(NumberText.duration(elapsed))\(speed)"
+            "\(label): \(NumberText.grouped(done - skipped)) \(unit) in "
+            + NumberText.duration(elapsed) + speed + (note.isEmpty ? "" : ", \(note)")
     }
 
     /// `0:07`, `12:40`, `3:05:00`.

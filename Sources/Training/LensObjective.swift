@@ -1,0 +1,143 @@
+import CKernels
+import Foundation
+import Models
+import Tensors
+
+/// Softmax over the vocabulary without logits in memory: for rows n [rows, d] of normed states,
+/// log Σ_v exp(n·W_v) and E(n) = Σ_v softmax(n·W)_v · W_v, where W_v is row v of the unembedding.
+///
+/// That is all that KL(q‖p) and its gradient need: with z = W·n for p and q = softmax of the model's own
+/// logits, KL = Σq·log q + log Σexp z - n·E_q, since Σ q_v·z_v = n·E_q; its gradient in n is E_p - E_q.
+///
+/// One pass over the unembedding, panel by panel, with running maximum and sum, and what was accumulated
+/// scaled when the maximum moves (as in FlashAttention, Dao et al., arXiv 2205.14135): each panel is read
+/// once, and no [rows, V] matrix exists. Sums run in the panels' order, so at f32 the bytes depend neither
+/// on the number of rows nor on threads.
+public final class LensObjective {
+    private let unembedding: WeightMatrix
+    private let width: Int
+    /// Vocabulary ids to a panel.
+    static let panelColumns = 256
+    /// Vocabulary ids laid out together, over all threads.
+    private let chunkColumns: Int
+    private let chunk: FloatBuffer
+    /// The same panels turned, for the second product.
+    private let turned: [FloatBuffer]
+
+    public init(model: Transformer) {
+        unembedding = model.unembedding
+        width = unembedding.columns
+        let panels = max(1, (1 << 21) / (Self.panelColumns * width))
+        chunkColumns = panels * Self.panelColumns
+        chunk = FloatBuffer(
+            count: PackedColumns.floats(
+                columns: min(chunkColumns, unembedding.rows), width: width, unembedding.arithmetic))
+        let granule = PackedColumns.columnGranule
+        let columns = (width + granule - 1) / granule * granule
+        turned = (0..<min(panels, (unembedding.rows + Self.panelColumns - 1) / Self.panelColumns))
+            .map { _ in FloatBuffer(count: columns * Self.panelColumns) }
+    }
+
+    /// Rows of one item of work, a multiple of what products begin at.
+    static var rowsPerTile: Int { max(1, 252 / PackedRows.rowGranule) * PackedRows.rowGranule }
+
+    /// - Parameters:
+    ///   - normed: the rows, from row 0.
+    ///   - expected: receives E [rows, d].
+    ///   - logSums: receives log Σ exp, one for each row.
+    public func run(
+        _ normed: PackedRows, rows: Int, expected: UnsafeMutablePointer<Float>,
+        logSums: UnsafeMutablePointer<Float>
+    ) {
+        let maxima = FloatBuffer(count: rows)
+        let sums = FloatBuffer(count: rows)
+        for row in 0..<rows { maxima.pointer[row] = -.infinity }
+        memset(expected, 0, rows * width * 4)
+        for start in stride(from: 0, to: unembedding.rows, by: chunkColumns) {
+            let range = start..<min(unembedding.rows, start + chunkColumns)
+            take(range, normed, rows: rows, expected: expected, maxima: maxima, sums: sums)
+        }
+        let width = self.width
+        nonisolated(unsafe) let (expected, logSums) = (expected, logSums)
+        Parallel.forEach((rows + 63) / 64) { index in
+            for row in index * 64..<min(rows, (index + 1) * 64) {
+                let sum = sums.pointer[row]
+                etd_scale(expected + row * width, 1 / sum, width)
+                logSums[row] = maxima.pointer[row] + Float(log(Double(sum)))
+            }
+        }
+    }
+
+    private func take(
+        _ range: Range<Int>, _ normed: PackedRows, rows: Int,
+        expected: UnsafeMutablePointer<Float>, maxima: FloatBuffer, sums: FloatBuffer
+    ) {
+        let width = self.width
+        let columns = PackedColumns(unembedding, range, memory: chunk.pointer, parallel: true)
+        let panels = stride(from: 0, to: range.count, by: Self.panelColumns).map { start in
+            start..<min(range.count, start + Self.panelColumns)
+        }
+        Parallel.forEach(panels.count) { index in
+            self.turn(
+                range.lowerBound + panels[index].lowerBound..<range.lowerBound
+                    + panels[index].upperBound, into: self.turned[index])
+        }
+        let backward = panels.indices.map { turnedColumns($0, count: panels[$0].count) }
+        let tile = Self.rowsPerTile
+        let arithmetic = productArithmetic
+        nonisolated(unsafe) let expected = expected
+        Parallel.forEach((rows + tile - 1) / tile) { index in
+            let members = index * tile..<min(rows, (index + 1) * tile)
+            let stride = Self.panelColumns
+            let packed = PackedRows.floats(rows: members.count, width: stride, arithmetic)
+            ScratchPool.shared.withFloats(members.count * stride + packed) { logits in
+                for (panel, ids) in panels.enumerated() {
+                    columns.multiply(
+                        normed, rows: members, columns: ids, into: logits, stride: stride)
+                    let weights = PackedRows(
+                        logits + members.count * stride, width: ids.count, arithmetic)
+                    for (place, row) in members.enumerated() {
+                        let values = logits + place * stride
+                        let factor = etd_softmax_block(
+                            values, ids.count, 1, maxima.pointer + row, sums.pointer + row)
+                        if factor != 1 { etd_scale(expected + row * width, factor, width) }
+                        weights.store(values, row: place)
+                    }
+                    backward[panel].accumulate(
+                        weights, rows: 0..<members.count, columns: 0..<width,
+                        into: expected + members.lowerBound * width, stride: width)
+                }
+            }
+        }
+    }
+
+    /// The rounded twin multiplies in f32; its second product does so from values that are not rounded.
+    private var productArithmetic: Arithmetic {
+        unembedding.arithmetic == .bf16 ? .bf16 : .f32
+    }
+
+    /// Lays out the rows `ids` of the unembedding as columns.
+    private func turn(_ ids: Range<Int>, into memory: FloatBuffer) {
+        unembedding.withRows(ids) { values in
+            if productArithmetic == .bf16 {
+                memory.pointer.withMemoryRebound(to: UInt16.self, capacity: 2 * memory.count) {
+                    etd_turn_bf16(values, ids.count, width, $0)
+                }
+            } else {
+                etd_pack_right_turned(values, width, width, ids.count, memory.pointer)
+            }
+        }
+    }
+
+    private func turnedColumns(_ panel: Int, count: Int) -> PackedColumns {
+        let memory = turned[panel]
+        guard productArithmetic == .bf16 else {
+            return PackedColumns(packed: memory.pointer, count: width, width: count)
+        }
+        let matrix = WeightMatrix(
+            type: .bf16, rows: width, columns: count,
+            bytes: UnsafeRawBufferPointer(start: memory.pointer, count: memory.count * 4),
+            arithmetic: .bf16, owner: memory)
+        return PackedColumns(matrix, 0..<width, memory: memory.pointer)
+    }
+}
