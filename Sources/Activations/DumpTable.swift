@@ -218,6 +218,14 @@ public struct DumpHeader: Sendable, Equatable {
 
     public var fingerprint: String { model["fingerprint"]?.stringValue ?? "" }
 
+    /// The level of deflate; nil for none.
+    package var deflate: Int? {
+        let text = settings["compression"]?.stringValue ?? "none"
+        return text.hasPrefix("deflate:")
+            ? Int(text.dropFirst("deflate:".count)).flatMap { (1...9).contains($0) ? $0 : nil }
+            : nil
+    }
+
     /// Writes everything but `complete`, which is 0 then.
     package func write(to root: HDF5Group) throws(ActivationError) {
         try root.set("schema", Self.schema)
