@@ -175,8 +175,13 @@ public struct DumpLayout: Sendable {
 
     /// Where the values of a step's sites go: row `row` of data set `set`.
     package struct Target: Hashable {
-        var set: Int
-        var row: Int
+        package var set: Int
+        package var row: Int
+
+        package init(set: Int, row: Int) {
+            self.set = set
+            self.row = row
+        }
     }
 
     /// The target of each executed step (for `resid`: of the boundary after it, and of boundary 0 under

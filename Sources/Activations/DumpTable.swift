@@ -133,6 +133,14 @@ public struct DumpTable: Sendable, Equatable {
             if problem == nil, next != rows {
                 problem = "/documents end at row \(next), /tokens at \(rows)"
             }
+            for document in offsets.indices where problem == nil {
+                let first = Int(offsets[document])
+                if !documents[first..<first + Int(lengths[document])].allSatisfy({
+                    Int($0) == document
+                }) {
+                    problem = "/tokens/document and /documents disagree on document \(document)"
+                }
+            }
         }
         for task in labels
         where task.values.count != (task.perToken ? rows : offsets.count) && problem == nil {
