@@ -207,7 +207,7 @@ public struct DumpLayout: Sendable {
 
     /// The data sets of `sites` under a plan: those outside the think block's passes, and for each pass
     /// those inside. Of the residual stream, a row is a boundary: the state after layer l is l + 1, the
-    /// embedding 0; each executed boundary is stored once.
+    /// embedding 0; each executed boundary is stored once. In the order in which a reader lists them.
     /// - Parameter layers: layers, for `resid` boundaries; nil for all.
     public static func sites(
         _ sites: [Site], plan: LayerPlan, layers: Set<Int>?, configuration: ModelConfiguration
@@ -233,6 +233,6 @@ public struct DumpLayout: Sendable {
                 return DumpSite(
                     site: site, iteration: iteration, layers: numbers.sorted(), shape: shape(site))
             }
-        }
+        }.sorted { ActivationFile.order($0.name) < ActivationFile.order($1.name) }
     }
 }

@@ -7,7 +7,10 @@ package enum HDF5 {
     /// Evaluated before the first call of any other function.
     private static let started: Void = etd_h5_start()
 
-    static func start() { _ = started }
+    static func start() {
+        _ = started
+        etd_h5_silence()
+    }
 
     /// The library's words for the last failure of this thread, cut to what helps.
     static var reason: String {

@@ -86,7 +86,8 @@ import Testing
                 "--dtype", dtype, "--sites",
                 (Self.sites(family) + ["attn_pattern"]).joined(separator: ","),
             ])
-        let rounding = ["f32": 0, "f16": 0x1p-11, "bf16": 0x1p-8][dtype] ?? 0
+        let steps: [String: Double] = ["f32": 0, "f16": 0x1p-11, "bf16": 0x1p-8]
+        let rounding = try #require(steps[dtype])
         let (_, shape) = try dump.golden.floats("resid")
         let layers = shape[0] - 1
         #expect(try dump.file.site("resid").layers == Array(0...layers))
@@ -104,7 +105,7 @@ import Testing
             if !isParallel {
                 let before = try dump.golden("resid", step: layer)
                 let added = try dump.golden("attn_out", step: layer)
-                let middle = zip(before, added).map { zip($0, $1).map { $0 + $1 } }
+                let middle = zip(before, added).map { a, b in zip(a, b).map { $0 + $1 } }
                 Self.expectClose(
                     try dump.dumped("resid_mid", layer: layer), middle, rounding: rounding,
                     "resid_mid \(layer)")
@@ -114,7 +115,8 @@ import Testing
             let ours = try dump.file.pattern(document: 0, layer: layer)
             #expect(ours.count == count)
             for (a, b) in zip(ours, weights[layer * count..<(layer + 1) * count]) {
-                #expect(abs(Double(a - b)) <= 1e-4 + rounding * Double(b))
+                let limit = 1e-4 + rounding * Double(b)
+                #expect(Double(abs(a - b)) <= limit)
             }
         }
         guard dtype == "f32" else { return }
@@ -124,10 +126,10 @@ import Testing
             }
             let after = try dump.dumped("resid", layer: layer + 1)
             for row in after.indices {
-                let rebuilt = zip(parts[0][row], zip(parts[1][row], parts[2][row])).map {
-                    Double($0) + (Double($1.0) + Double($1.1))
+                let error = after[row].indices.map { index -> Float in
+                    let added = parts[1][row][index] + parts[2][row][index]
+                    return parts[0][row][index] + added - after[row][index]
                 }
-                let error = zip(rebuilt, after[row]).map { Float($0 - Double($1)) }
                 #expect(Self.norm(error) <= 1e-5 * Self.norm(after[row]))
             }
         }

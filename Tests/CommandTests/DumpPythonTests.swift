@@ -98,9 +98,10 @@ struct DumpPythonTests {
             for document in documents {
                 // Each query's weights add up to 1.
                 let heads = 4.0
-                let sums = try #require(
-                    found["sites"]?[name]?["\(document)"]?.arrayValue?.compactMap(\.doubleValue))
-                for sum in sums { #expect(abs(sum - heads * Double(lengths[document])) < 0.2) }
+                let sums = try #require(found["sites"]?[name]?["\(document)"]?.arrayValue)
+                for sum in sums.compactMap(\.doubleValue) {
+                    #expect(abs(sum - heads * Double(lengths[document])) < 0.2)
+                }
             }
         }
     }
