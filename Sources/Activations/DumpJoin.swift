@@ -53,11 +53,44 @@ package enum DumpJoin {
             for piece in pieces where piece.activations.isGroup(name) {
                 let source = try piece.activations.group(name)
                 for document in try source.members().compactMap(Int.init).sorted() {
-                    try group.copy(
-                        "\(document)", of: source, as: "\(piece.firstDocument + document)")
+                    try copy(
+                        source.dataSet("\(document)"), to: group,
+                        as: "\(piece.firstDocument + document)", deflate: deflate)
                 }
             }
         }
+    }
+
+    /// One document's patterns, chunk by chunk as they are stored.
+    private static func copy(
+        _ source: HDF5DataSet, to group: HDF5Group, as name: String, deflate: Int?
+    ) throws(ActivationError) {
+        let text = try source.text("encoding")
+        let shape = source.shape
+        guard let encoding = ActivationEncoding(rawValue: text), try source.holds(encoding.type),
+            shape.count == 4, let chunk = source.chunk, chunk[0] == 1, chunk[3] == shape[3],
+            source.isFiltered == (deflate != nil)
+        else {
+            throw .invalid(
+                path: source.path, problem: "\(source.name) is not stored as patterns are")
+        }
+        let whole = try group.makeDataSet(
+            name,
+            HDF5Layout(type: encoding.type, shape: shape, chunk: chunk, deflate: deflate))
+        for row in 0..<shape[0] {
+            for head in stride(from: 0, to: shape[1], by: chunk[1]) {
+                for query in stride(from: 0, to: shape[2], by: chunk[2]) {
+                    let place = [row, head, query, 0]
+                    let bytes = try source.readChunk(at: place)
+                    try bytes.withUnsafeBytesThrowing { raw throws(ActivationError) in
+                        try whole.writeChunk(at: place, raw.baseAddress!, count: raw.count)
+                    }
+                }
+            }
+        }
+        try DumpAttributes.set(
+            on: whole, layers: try source.values("layers", as: Int64.self).map(Int.init),
+            largest: try source.values("max_abs", as: Float.self), encoding)
     }
 
     /// One chunk: as it is stored where it stands in one piece as it shall stand here, else gathered

@@ -203,12 +203,4 @@ package final class HDF5Group: HDF5Object {
         try set.write(texts: texts, length: length)
         return set
     }
-
-    /// Copies an object with all it holds from another file.
-    package func copy(
-        _ source: String, of group: HDF5Group, as name: String
-    ) throws(ActivationError) {
-        try check(
-            H5Ocopy(group.id, source, id, name, 0, 0), path, child(name), "copy from \(group.path)")
-    }
 }
