@@ -136,7 +136,8 @@ public struct DumpOptions: ParsableArguments {
         }
         guard !virtual, !text, !labels else {
             throw ValidationError(
-                "--moments stores nothing of single documents; leave out --virtual, --text and --labels")
+                "--moments stores nothing of single documents; leave out --virtual, --text and --labels"
+            )
         }
     }
 

@@ -11,7 +11,8 @@ extension Inspection {
         if path.hasSuffix(".h5") || path.hasSuffix(".hdf5") { return true }
         guard let file = FileHandle(forReadingAtPath: path) else { return false }
         defer { try? file.close() }
-        return (try? file.read(upToCount: 8)) == Data([0x89, 0x48, 0x44, 0x46, 0x0D, 0x0A, 0x1A, 0x0A])
+        return (try? file.read(upToCount: 8))
+            == Data([0x89, 0x48, 0x44, 0x46, 0x0D, 0x0A, 0x1A, 0x0A])
     }
 
     /// - Parameter check: reads every value.
@@ -40,7 +41,8 @@ extension Inspection {
             ("bytes", .number(size)),
         ]
         for name in ["path", "architecture", "layers", "hidden_size"] {
-            facts.append(("model \(name)".replacing(" path", with: ""), header.model[name] ?? .null))
+            facts.append(
+                ("model \(name)".replacing(" path", with: ""), header.model[name] ?? .null))
         }
         facts += [
             ("fingerprint", .string(header.fingerprint)),

@@ -140,7 +140,8 @@ extension LinearProbeOptions {
                     "was made with other weights: fingerprint \(file.header.fingerprint), but "
                         + "--model has \(fingerprint)")
             }
-            guard file.header.settings["plan"] == .array(plan.steps.map { .number($0.layer) }) else {
+            guard file.header.settings["plan"] == .array(plan.steps.map { .number($0.layer) })
+            else {
                 throw wrong(
                     "was made with another plan of layers; give the --split and --iterations it was "
                         + "made with")

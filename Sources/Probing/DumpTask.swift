@@ -75,7 +75,8 @@ public struct DumpTask {
         }
         let training = rows.filter { splits[table.sha256[$0.document]] == .train }
         if let missing = Set(classes).subtracting(training.map(\.label)).sorted().first {
-            throw wrong("has the label \"\(missing)\" in no training document; give at least 5 of each")
+            throw wrong(
+                "has the label \"\(missing)\" in no training document; give at least 5 of each")
         }
         for split in ProbeExample.Split.allCases
         where !ordered.contains(where: { splits[table.sha256[$0.document]] == split }) {
@@ -111,7 +112,8 @@ public struct DumpTask {
             for (index, entry) in ordered.enumerated() {
                 let first = sizes[.train] ?? 0
                 let second = first + (sizes[.validation] ?? 0)
-                splits[entry.document] = index < first ? .train : index < second ? .validation : .test
+                splits[entry.document] =
+                    index < first ? .train : index < second ? .validation : .test
             }
         }
         return splits

@@ -21,7 +21,8 @@ struct Inspect: ParsableCommand {
               etd-analyze inspect acts.h5
             """)
 
-    @Argument(help: "A model (path or short name), a dump, a run directory, or a JSON file of a run.")
+    @Argument(
+        help: "A model (path or short name), a dump, a run directory, or a JSON file of a run.")
     var file: String
 
     @Flag(help: "Read every weight or stored value; fail if one is NaN or infinite.")

@@ -182,7 +182,8 @@ import Testing
         let plan = try #require(facts["looped"]?["plan"]?.arrayValue).compactMap(\.intValue)
         let sites = Self.sites(family).filter { $0 != "resid_mid" }
         let dump = try Case(
-            family, ["--split", notation, "--sites", (sites + ["attn_pattern"]).joined(separator: ",")])
+            family,
+            ["--split", notation, "--sites", (sites + ["attn_pattern"]).joined(separator: ",")])
         let numbers = notation.split { !$0.isNumber }.compactMap { Int($0) }
         let (encoder, think, passes) = (numbers[0], numbers[1], numbers[2])
         #expect(plan.count == encoder + think * passes + numbers[3])

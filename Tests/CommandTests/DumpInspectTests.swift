@@ -104,7 +104,9 @@ import Testing
         let row = values[(rows / 2 + 64) * 32..<(rows / 2 + 65) * 32]
         let pattern = row.withUnsafeBytes { Data($0) }
         let place = try #require(whole.range(of: pattern))
-        for (bits, part) in [(Float.nan.bitPattern, "no number"), (Float(1e6).bitPattern, "max_abs")] {
+        for (bits, part) in [
+            (Float.nan.bitPattern, "no number"), (Float(1e6).bitPattern, "max_abs"),
+        ] {
             withUnsafeBytes(of: bits.littleEndian) {
                 whole.replaceSubrange(place.lowerBound + 40..<place.lowerBound + 44, with: $0)
             }

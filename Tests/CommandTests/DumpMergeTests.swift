@@ -69,7 +69,8 @@ import Testing
             try ActivationFile(path: $0).header.fingerprint
         }
         #expect(prints[0] != prints[1])
-        try refused([shards[0], shards[1], weights[2]], ["w3.h5", "fingerprint", prints[0], prints[1]])
+        try refused(
+            [shards[0], shards[1], weights[2]], ["w3.h5", "fingerprint", prints[0], prints[1]])
         let text = TinyModel.tokenizer(addsBOS: false, extra: ["zzz"]).text()
         try Data(text.utf8).write(to: URL(filePath: fixture.model.path + "/tokenizer.json"))
         let tokenizers = try self.shards(fixture, of: 3, [], prefix: "t")

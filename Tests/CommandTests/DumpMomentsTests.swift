@@ -51,7 +51,8 @@ import Testing
     /// A BOS that was added is run and not counted.
     @Test func addedTokensAreLeftOut() throws {
         let model = try TinyModel(addsBOS: true)
-        let data = try model.write(line(["text": "the inn"]) + line(["text": "thin"]), to: "d.jsonl")
+        let data = try model.write(
+            line(["text": "the inn"]) + line(["text": "thin"]), to: "d.jsonl")
         for name in ["a", "m"] {
             try succeed(
                 analyze, "dump", "--model", model.path, "--data", data, "--out",
@@ -68,7 +69,8 @@ import Testing
     @Test func whatMomentsRefuse() throws {
         let fixture = try DumpFixture(documents: 1)
         for (more, part) in [
-            (["--sites", "attn_pattern"], "attn_pattern"), (["--positions", "last"], "--positions"),
+            (["--sites", "attn_pattern"], "attn_pattern"),
+            (["--positions", "last"], "--positions"),
             (["--dtype", "bf16"], "--dtype"), (["--text"], "--text"), (["--virtual"], "--virtual"),
         ] {
             let result = try CommandRunner(analyze)(fixture.arguments("m.h5", ["--moments"] + more))

@@ -50,7 +50,8 @@ import Testing
     @Test func activationsSurviveSIGKILL() throws {
         let fixture = try DumpFixture(documents: 100)
         try killAndContinue(
-            fixture, ["--sites", "resid,attn_out,q", "--dtype", "bf16", "--part-size", "0", "--text"],
+            fixture,
+            ["--sites", "resid,attn_out,q", "--dtype", "bf16", "--part-size", "0", "--text"],
             kills: 20, seed: 1)
     }
 
@@ -99,7 +100,9 @@ import Testing
         expectFailure(result, naming: ["a.h5.parts", "dtype", "f32", "bf16"])
     }
 
-    @Test(.enabled(if: SmallDisk.isAvailable, "needs root, to mount a tmpfs"), arguments: [true, false])
+    @Test(
+        .enabled(if: SmallDisk.isAvailable, "needs root, to mount a tmpfs"),
+        arguments: [true, false])
     func fullDisk(moments: Bool) throws {
         let fixture = try DumpFixture(documents: 60)
         let arguments = ["--part-size", "0"] + (moments ? ["--moments"] : [])
@@ -150,7 +153,8 @@ import Testing
 
     @Test func twoProcessesOnOneTarget() throws {
         let fixture = try DumpFixture(documents: 400)
-        let first = try CommandRunner(analyze).start(fixture.arguments("a.h5", ["--part-size", "0"]))
+        let first = try CommandRunner(analyze).start(
+            fixture.arguments("a.h5", ["--part-size", "0"]))
         let lock = fixture.file("a.h5.parts/command.json")
         while first.isRunning, !FileManager.default.fileExists(atPath: lock) { usleep(500) }
         let second = try CommandRunner(analyze)(fixture.arguments("a.h5", ["--part-size", "0"]))
