@@ -80,7 +80,8 @@ let package = Package(
         .target(
             name: "Probing",
             dependencies: [
-                "Files", "Models", "Corpus", "Tokenizers", "Records", "Tensors", "COpenBLAS",
+                "Files", "Models", "Corpus", "Tokenizers", "Records", "Activations", "Tensors",
+                "COpenBLAS",
             ]),
         .target(name: "Reporting", dependencies: ["Records"]),
         .target(

@@ -56,7 +56,7 @@ public enum ActivationError: Error, Equatable, CustomStringConvertible {
     }
 
     /// `0, 4-8` of sorted numbers.
-    static func ranges(_ numbers: [Int]) -> String {
+    package static func ranges(_ numbers: [Int]) -> String {
         var runs: [ClosedRange<Int>] = []
         for number in numbers {
             if let last = runs.last, last.upperBound + 1 == number {

@@ -73,7 +73,7 @@ public final class ActivationFile {
     }
 
     /// The residual stream first, then as the sites come in a layer.
-    private static func order(_ name: String) -> (Int, Int) {
+    package static func order(_ name: String) -> (Int, Int) {
         let parts = name.split(separator: "@")
         let known = ["resid", "q", "k", "v", "attn_out", "resid_mid", "mlp_out"]
         let place = known.firstIndex(of: String(parts.first ?? "")) ?? known.count
@@ -196,6 +196,22 @@ public final class ActivationFile {
         var values = [Float](repeating: 0, count: max(0, tokens.count) * site.width)
         try read(name, layer: layer, tokens: tokens, into: &values)
         return values
+    }
+
+    /// The layers of one document's patterns, and its T.
+    public func patternShape(
+        _ name: String, document: Int
+    ) throws(ActivationError) -> (layers: [Int], length: Int) {
+        guard let activations, activations.isGroup(name) else {
+            throw .noSuchSite(path: path, name: name, known: patterns.map(\.name))
+        }
+        let set = try activations.group(name).dataSet("\(document)")
+        let layers = try set.values("layers", as: Int64.self).map(Int.init)
+        guard set.shape.count == 4, set.shape[0] == layers.count, set.shape[2] == set.shape[3]
+        else {
+            throw .invalid(path: path, problem: "\(set.name) has shape \(set.shape)")
+        }
+        return (layers, set.shape[3])
     }
 
     /// Attention weights of one document and layer: [heads, T, T].

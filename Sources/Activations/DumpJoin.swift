@@ -39,8 +39,10 @@ package enum DumpJoin {
                 }
             }
             for row in site.layers.indices {
-                for (piece, set) in zip(pieces, sets) {
-                    try copy(set, piece.rows, row: row, site, to: whole, chunk: chunk, rows: rows)
+                for start in stride(from: 0, to: rows, by: chunk) {
+                    try copy(
+                        Array(zip(pieces.map(\.rows), sets)), row: row,
+                        rows: start..<min(rows, start + chunk), site, to: whole, chunk: chunk)
                 }
             }
             try DumpAttributes.set(
@@ -51,42 +53,87 @@ package enum DumpJoin {
             for piece in pieces where piece.activations.isGroup(name) {
                 let source = try piece.activations.group(name)
                 for document in try source.members().compactMap(Int.init).sorted() {
-                    try group.copy(
-                        "\(document)", of: source, as: "\(piece.firstDocument + document)")
+                    try copy(
+                        source.dataSet("\(document)"), to: group,
+                        as: "\(piece.firstDocument + document)", deflate: deflate)
                 }
             }
         }
     }
 
-    /// One row of one piece: chunk by chunk as they are stored where their borders agree, else through
-    /// their values.
+    /// One document's patterns, chunk by chunk as they are stored.
     private static func copy(
-        _ source: HDF5DataSet, _ place: Range<Int>, row: Int, _ site: ActivationFile.Site,
-        to whole: HDF5DataSet, chunk: Int, rows: Int
+        _ source: HDF5DataSet, to group: HDF5Group, as name: String, deflate: Int?
+    ) throws(ActivationError) {
+        let text = try source.text("encoding")
+        let shape = source.shape
+        guard let encoding = ActivationEncoding(rawValue: text), try source.holds(encoding.type),
+            shape.count == 4, let chunk = source.chunk, chunk[0] == 1, chunk[3] == shape[3],
+            source.isFiltered == (deflate != nil)
+        else {
+            throw .invalid(
+                path: source.path, problem: "\(source.name) is not stored as patterns are")
+        }
+        let whole = try group.makeDataSet(
+            name,
+            HDF5Layout(type: encoding.type, shape: shape, chunk: chunk, deflate: deflate))
+        for row in 0..<shape[0] {
+            for head in stride(from: 0, to: shape[1], by: chunk[1]) {
+                for query in stride(from: 0, to: shape[2], by: chunk[2]) {
+                    let place = [row, head, query, 0]
+                    let bytes = try source.readChunk(at: place)
+                    try bytes.withUnsafeBytesThrowing { raw throws(ActivationError) in
+                        try whole.writeChunk(at: place, raw.baseAddress!, count: raw.count)
+                    }
+                }
+            }
+        }
+        try DumpAttributes.set(
+            on: whole, layers: try source.values("layers", as: Int64.self).map(Int.init),
+            largest: try source.values("max_abs", as: Float.self), encoding)
+    }
+
+    /// One chunk: as it is stored where it stands in one piece as it shall stand here, else gathered
+    /// from the values of those that hold some of it. Either way it is written at once, so that the same
+    /// content is the same file however it was cut.
+    private static func copy(
+        _ pieces: [(rows: Range<Int>, set: HDF5DataSet)], row: Int, rows: Range<Int>,
+        _ site: ActivationFile.Site, to whole: HDF5DataSet, chunk: Int
     ) throws(ActivationError) {
         let trailing = [Int](repeating: 0, count: site.shape.count)
-        let agree =
-            source.chunk == [1, chunk] + site.shape && place.lowerBound % chunk == 0
-            && (place.upperBound % chunk == 0 || place.upperBound == rows)
-        if agree {
-            for start in stride(from: 0, to: place.count, by: chunk) {
-                let bytes = try source.readChunk(at: [row, start] + trailing)
-                try bytes.withUnsafeBytesThrowing { raw throws(ActivationError) in
-                    try whole.writeChunk(
-                        at: [row, place.lowerBound + start] + trailing, raw.baseAddress!,
-                        count: raw.count)
-                }
+        let holding = pieces.filter { $0.rows.overlaps(rows) }
+        if let only = holding.first, holding.count == 1, only.set.chunk == [1, chunk] + site.shape,
+            (rows.lowerBound - only.rows.lowerBound) % chunk == 0,
+            // What stands behind its rows in a chunk is nothing but zeros.
+            rows.count == chunk || only.rows.upperBound == rows.upperBound
+        {
+            let bytes = try only.set.readChunk(
+                at: [row, rows.lowerBound - only.rows.lowerBound] + trailing)
+            try bytes.withUnsafeBytesThrowing { raw throws(ActivationError) in
+                try whole.writeChunk(
+                    at: [row, rows.lowerBound] + trailing, raw.baseAddress!, count: raw.count)
             }
             return
         }
-        let step = max(1, (4 << 20) / max(1, site.width * site.encoding.size) / chunk) * chunk
-        var bytes = [UInt8](repeating: 0, count: step * site.width * site.encoding.size)
-        for start in stride(from: 0, to: place.count, by: step) {
-            let count = [1, min(step, place.count - start)] + site.shape
-            try source.readStored(into: &bytes, start: [row, start] + trailing, count: count)
-            try whole.writeStored(
-                bytes, start: [row, place.lowerBound + start] + trailing, count: count)
+        let size = site.width * site.encoding.size
+        var bytes = [UInt8](repeating: 0, count: rows.count * size)
+        for piece in holding {
+            let part = piece.rows.clamped(to: rows)
+            var failure: ActivationError?
+            bytes.withUnsafeMutableBytes { raw in
+                do throws(ActivationError) {
+                    try piece.set.readStored(
+                        into: raw.baseAddress! + (part.lowerBound - rows.lowerBound) * size,
+                        start: [row, part.lowerBound - piece.rows.lowerBound] + trailing,
+                        count: [1, part.count] + site.shape)
+                } catch {
+                    failure = error
+                }
+            }
+            if let failure { throw failure }
         }
+        try whole.writeStored(
+            bytes, start: [row, rows.lowerBound] + trailing, count: [1, rows.count] + site.shape)
     }
 }
 

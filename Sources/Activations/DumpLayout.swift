@@ -175,8 +175,13 @@ public struct DumpLayout: Sendable {
 
     /// Where the values of a step's sites go: row `row` of data set `set`.
     package struct Target: Hashable {
-        var set: Int
-        var row: Int
+        package var set: Int
+        package var row: Int
+
+        package init(set: Int, row: Int) {
+            self.set = set
+            self.row = row
+        }
     }
 
     /// The target of each executed step (for `resid`: of the boundary after it, and of boundary 0 under
@@ -202,7 +207,7 @@ public struct DumpLayout: Sendable {
 
     /// The data sets of `sites` under a plan: those outside the think block's passes, and for each pass
     /// those inside. Of the residual stream, a row is a boundary: the state after layer l is l + 1, the
-    /// embedding 0; each executed boundary is stored once.
+    /// embedding 0; each executed boundary is stored once. In the order in which a reader lists them.
     /// - Parameter layers: layers, for `resid` boundaries; nil for all.
     public static func sites(
         _ sites: [Site], plan: LayerPlan, layers: Set<Int>?, configuration: ModelConfiguration
@@ -228,6 +233,6 @@ public struct DumpLayout: Sendable {
                 return DumpSite(
                     site: site, iteration: iteration, layers: numbers.sorted(), shape: shape(site))
             }
-        }
+        }.sorted { ActivationFile.order($0.name) < ActivationFile.order($1.name) }
     }
 }

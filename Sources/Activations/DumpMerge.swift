@@ -113,11 +113,9 @@ public enum DumpMerge {
             }
         }
         if !pieces.isEmpty {
-            let text = header.settings["compression"]?.stringValue ?? "none"
-            let deflate = text.hasPrefix("deflate:") ? Int(text.dropFirst(8)) : nil
             try DumpJoin.write(
                 files[0].sites, patterns: files[0].patterns.map(\.name), pieces: pieces,
-                rows: table.ids.count, deflate: deflate, to: root)
+                rows: table.ids.count, deflate: header.deflate, to: root)
         }
         try table.write(to: root)
     }

@@ -133,6 +133,14 @@ public struct DumpTable: Sendable, Equatable {
             if problem == nil, next != rows {
                 problem = "/documents end at row \(next), /tokens at \(rows)"
             }
+            for document in offsets.indices where problem == nil {
+                let first = Int(offsets[document])
+                if !documents[first..<first + Int(lengths[document])].allSatisfy({
+                    Int($0) == document
+                }) {
+                    problem = "/tokens/document and /documents disagree on document \(document)"
+                }
+            }
         }
         for task in labels
         where task.values.count != (task.perToken ? rows : offsets.count) && problem == nil {
@@ -217,6 +225,14 @@ public struct DumpHeader: Sendable, Equatable {
     }
 
     public var fingerprint: String { model["fingerprint"]?.stringValue ?? "" }
+
+    /// The level of deflate; nil for none.
+    package var deflate: Int? {
+        let text = settings["compression"]?.stringValue ?? "none"
+        return text.hasPrefix("deflate:")
+            ? Int(text.dropFirst("deflate:".count)).flatMap { (1...9).contains($0) ? $0 : nil }
+            : nil
+    }
 
     /// Writes everything but `complete`, which is 0 then.
     package func write(to root: HDF5Group) throws(ActivationError) {

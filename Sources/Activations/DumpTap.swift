@@ -56,8 +56,9 @@ package final class DumpTap: Tap {
     package func end() throws(ActivationError) {
         let done = layout.offsets[document + 1]
         for part in open.sorted() where layout.rows(ofPart: part).upperBound <= done {
-            // The dump's last chunk need not be full.
-            for (target, state) in filling
+            // The dump's last chunk need not be full. In order, so that equal parts are equal bytes.
+            let ordered = filling.sorted { ($0.key.set, $0.key.row) < ($1.key.set, $1.key.row) }
+            for (target, state) in ordered
             where state.bytes != nil && state.chunk * layout.chunkRows / layout.partRows == part {
                 try flush(target, state)
             }

@@ -16,6 +16,8 @@ public final class DumpTarget {
     static let lockName = "lock"
     /// The joined file before it gets its place.
     static let wholeName = "whole.h5"
+    /// What a run has summed so far.
+    package static let momentsName = "moments.h5"
     /// The member of `command.json` that says that `whole.h5` is about to get its place: a run that finds
     /// it and no `whole.h5` finds a dump that is done.
     static let finishedMember = "finished"
@@ -118,7 +120,7 @@ public final class DumpTarget {
 
     private static func isOwn(_ name: String) -> Bool {
         let plain = name.hasSuffix(".tmp") ? String(name.dropLast(4)) : name
-        return [commandName, wholeName, "moments.h5"].contains(plain)
+        return [commandName, wholeName, momentsName].contains(plain)
             || plain.hasPrefix(commandName) || plain.hasPrefix("part-") && plain.hasSuffix(".h5")
     }
 
@@ -162,7 +164,7 @@ public final class DumpTarget {
     }
 
     /// Closes a complete file, puts it on disk and gives it its name.
-    static func seal(
+    package static func seal(
         _ file: HDF5File, temporary: String, final: String
     ) throws(ActivationError) {
         try file.close()

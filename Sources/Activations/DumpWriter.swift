@@ -318,12 +318,12 @@ private final class OpenPart {
     /// Closes the file and gives it its name.
     func finish(_ layout: DumpLayout) throws(ActivationError) {
         guard let file else { return }
-        for (index, set) in sets {
+        for (index, set) in sets.sorted(by: { $0.key < $1.key }) {
             try DumpAttributes.set(
                 on: set, layers: layout.sites[index].layers, largest: largest[index],
                 layout.encoding)
         }
-        for (key, pattern) in patterns {
+        for (key, pattern) in patterns.sorted(by: { $0.key.lexicographicallyPrecedes($1.key) }) {
             try DumpAttributes.set(
                 on: pattern.set, layers: layout.sites[key[0]].layers, largest: pattern.largest,
                 layout.encoding)

@@ -49,7 +49,9 @@ package final class HDF5DataSet: HDF5Object {
         if case .text = wanted {
             return H5Tget_class(type.id) == H5T_STRING && H5Tis_variable_str(type.id) > 0
         }
-        return H5Tequal(type.id, try wanted.handle(path).id) > 0
+        // Bound to a name: a type that nobody holds would be closed before it is compared.
+        let other = try wanted.handle(path)
+        return withExtendedLifetime(other) { H5Tequal(type.id, other.id) > 0 }
     }
 
     package var isText: Bool { H5Tget_class(type.id) == H5T_STRING }

@@ -7,7 +7,10 @@ package enum HDF5 {
     /// Evaluated before the first call of any other function.
     private static let started: Void = etd_h5_start()
 
-    static func start() { _ = started }
+    static func start() {
+        _ = started
+        etd_h5_silence()
+    }
 
     /// The library's words for the last failure of this thread, cut to what helps.
     static var reason: String {
@@ -127,6 +130,9 @@ package final class HDF5File {
         let creation = try HDF5Handle(etd_h5_file_creation(), path, "", close: H5Pclose)
         H5Pset_obj_track_times(creation.id, false)
         let access = try access(path)
+        // Closing then closes what is still open in it, and ends the file's mark of being written: a
+        // process that is killed once the file has its name leaves one that opens.
+        H5Pset_fclose_degree(access.id, H5F_CLOSE_STRONG)
         let id = etd_h5_create_file(path, creation.id, access.id)
         guard id >= 0 else {
             throw .hdf5(path: path, place: "", operation: "create", reason: HDF5.reason)
@@ -171,8 +177,8 @@ package final class HDF5File {
         root = HDF5Group(path: path, name: "", handle: group)
     }
 
-    /// Writes out what the library holds back. Everything opened from a file that is written must be
-    /// gone by then; a reader needs not call this.
+    /// Writes out what the library holds back, and ends the use of everything opened from a file that
+    /// was created. A reader needs not call this.
     package func close() throws(ActivationError) {
         guard id >= 0 else { return }
         try check(H5Fflush(id, H5F_SCOPE_LOCAL), path, "", "write")

@@ -166,9 +166,12 @@ package final class HDF5Group: HDF5Object {
         let space = try HDF5Handle(
             H5Screate_simple(Int32(shape.count), &sizes, &most), path, place, close: H5Sclose)
         let stored = try type.handle(path)
+        let access = try HDF5Handle(etd_h5_dataset_access(), path, place, close: H5Pclose)
+        // Without a cache, chunks stand in the file in the order they were written.
+        H5Pset_chunk_cache(access.id, 521, 0, 0)
         let set = try HDF5Handle(
-            H5Dcreate2(id, name, stored.id, space.id, 0, creation.id, 0), path, place, "create",
-            close: H5Dclose)
+            H5Dcreate2(id, name, stored.id, space.id, 0, creation.id, access.id), path, place,
+            "create", close: H5Dclose)
         return try HDF5DataSet(path: path, name: place, set: set)
     }
 
@@ -199,13 +202,5 @@ package final class HDF5Group: HDF5Object {
             HDF5Layout(type: type, shape: [texts.count], chunk: chunk, extendable: extendable))
         try set.write(texts: texts, length: length)
         return set
-    }
-
-    /// Copies an object with all it holds from another file.
-    package func copy(
-        _ source: String, of group: HDF5Group, as name: String
-    ) throws(ActivationError) {
-        try check(
-            H5Ocopy(group.id, source, id, name, 0, 0), path, child(name), "copy from \(group.path)")
     }
 }

@@ -4,15 +4,20 @@
 
 #include <hdf5.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
-// Turns off the library's printing of errors, and its work at exit, which tries to flush files that
-// could not be written and has been seen not to end. To be called before everything else.
+// Turns off the library's work at exit, which tries to flush files that could not be written and has
+// been seen not to end, and its file locks, by the one setting that also holds for the parts of a
+// virtual file. To be called before everything else.
 static inline void etd_h5_start(void) {
+    setenv("HDF5_USE_FILE_LOCKING", "FALSE", 0);
     H5dont_atexit();
     H5open();
-    H5Eset_auto2(H5E_DEFAULT, NULL, NULL);
 }
+
+// Turns off the printing of errors, which each thread has for itself.
+static inline void etd_h5_silence(void) { H5Eset_auto2(H5E_DEFAULT, NULL, NULL); }
 
 // MARK: Types
 

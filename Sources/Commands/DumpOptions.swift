@@ -85,10 +85,23 @@ public struct DumpOptions: ParsableArguments {
                 """))
     public var labels = false
 
+    @Flag(
+        help: ArgumentHelp(
+            "Store moments instead of activations.",
+            discussion: """
+                Count, mean, covariance, norms and effective rank of each site and layer, as sums in \
+                f64 that `merge` adds up exactly: a file of one size for any number of documents. Added \
+                tokens (BOS) are left out.
+                """))
+    public var moments = false
+
     @Option(
         help: ArgumentHelp(
             "About how large a part is. A killed run loses the one it was at.",
-            valueName: "MiB"))
+            discussion: """
+                With --moments the sums are saved twice a minute, or less often where they are large; 0 \
+                saves them after every document.
+                """, valueName: "MiB"))
     public var partSize = 256
 
     public init() {}
@@ -100,6 +113,7 @@ public struct DumpOptions: ParsableArguments {
         guard partSize >= 0 else {
             throw ValidationError("--part-size must be 0 or more, not \(partSize)")
         }
+        if moments { try validateMoments() }
         if sites.contains(.attentionPattern) {
             guard positions == .all else {
                 throw ValidationError("attn_pattern needs --positions all")
@@ -107,6 +121,23 @@ public struct DumpOptions: ParsableArguments {
             guard !virtual else {
                 throw ValidationError("attn_pattern cannot be stored with --virtual")
             }
+        }
+    }
+
+    private func validateMoments() throws {
+        guard !sites.contains(.attentionPattern) else {
+            throw ValidationError("--moments has no sums of attn_pattern; leave it out of --sites")
+        }
+        guard positions == .all else {
+            throw ValidationError("--moments sums all positions; leave out --positions")
+        }
+        guard dtype == .f32 else {
+            throw ValidationError("--moments stores sums in f64; leave out --dtype")
+        }
+        guard !virtual, !text, !labels else {
+            throw ValidationError(
+                "--moments stores nothing of single documents; leave out --virtual, --text and --labels"
+            )
         }
     }
 

@@ -49,6 +49,7 @@ public struct DumpRun {
         let all = cut(try data.documents(of: loaded))
         let header = try header(loaded, plan, all)
         let documents = try shard(of: all)
+        if dump.moments { return try runMoments(loaded, plan, header, documents) }
         let sites = DumpLayout.sites(
             dump.sites, plan: plan, layers: dump.layers, configuration: loaded.model.configuration)
         let layout = DumpLayout(
@@ -205,29 +206,31 @@ public struct DumpRun {
         var described = record.json.objectValue ?? [:]
         described["sha256"] = .string(
             hash.finalize().map { String(format: "%02x", $0) }.joined())
+        var settings: JSON.Object = [
+            "sites": .array(dump.sites.map { .string($0.rawValue) }),
+            "layers": dump.layers.map { .array($0.sorted().map { .number($0) }) } ?? .null,
+            "positions": .string(dump.positions.description),
+            "dtype": .string(dump.dtype.rawValue),
+            "compression": .string(dump.compressionText),
+            "precision": .string(model.arithmetic.rawValue),
+            "plan": .array(plan.steps.map { .number($0.layer) }),
+        ]
+        if dump.moments { settings["moments"] = true }
         return DumpHeader(
             model: try loaded.record(hashed: false).json, tokenizer: try loaded.tokenizerHash(),
             data: .object(described), createdBy: Product.createdBy,
-            settings: [
-                "sites": .array(dump.sites.map { .string($0.rawValue) }),
-                "layers": dump.layers.map { .array($0.sorted().map { .number($0) }) } ?? .null,
-                "positions": .string(dump.positions.description),
-                "dtype": .string(dump.dtype.rawValue),
-                "compression": .string(dump.compressionText),
-                "precision": .string(model.arithmetic.rawValue),
-                "plan": .array(plan.steps.map { .number($0.layer) }),
-            ], shard: dump.shard)
+            settings: .object(settings), shard: dump.shard)
     }
 
     /// What decides the parts' content.
-    private func command(_ header: DumpHeader, _ layout: DumpLayout) -> JSON {
+    func command(_ header: DumpHeader, _ layout: DumpLayout?) -> JSON {
         var command = header.settings.objectValue ?? [:]
         command["model"] = header.model
         command["tokenizer_sha256"] = .string(header.tokenizer)
         command["data"] = header.data
         command["created_by"] = .string(header.createdBy)
         command["shard"] = header.shard.map { .string($0.description) } ?? .null
-        command["part_rows"] = .number(layout.partRows)
+        command["part_rows"] = .number(layout?.partRows)
         command["virtual"] = .bool(dump.virtual)
         command["text"] = .bool(dump.text)
         command["labels"] = .bool(dump.labels)

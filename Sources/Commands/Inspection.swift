@@ -2,7 +2,7 @@ import Files
 import Foundation
 import Records
 
-/// What a checkpoint, a run or a split file holds: as text for people and as JSON for programs.
+/// What a checkpoint, a dump, a run or a split file holds: as text for people and as JSON for programs.
 public struct Inspection {
     /// Titled facts in the order shown.
     public struct Section {
@@ -12,7 +12,8 @@ public struct Inspection {
 
     var sections: [Section]
 
-    /// - Parameter check: reads every weight of a checkpoint and fails on NaN or Inf.
+    /// - Parameter check: reads every weight of a checkpoint, every value of a dump, and fails on NaN or
+    ///   Inf.
     public init(_ argument: String, check: Bool, hashed: Bool) throws {
         var isDirectory: ObjCBool = false
         let exists = FileManager.default.fileExists(atPath: argument, isDirectory: &isDirectory)
@@ -20,6 +21,8 @@ public struct Inspection {
             FileManager.default.fileExists(atPath: argument + "/" + RunDirectory.layers)
         {
             sections = try Self.run(argument)
+        } else if !isDirectory.boolValue, Self.isDump(argument) {
+            sections = try Self.dump(argument, check: check)
         } else if exists, argument.hasSuffix(".json") {
             sections = try Self.record(argument)
         } else {

@@ -1,6 +1,8 @@
+import Activations
 import ArgumentParser
 import Files
 import Foundation
+import Models
 import Probing
 
 extension ProbeDepth: ExpressibleByArgument {}
@@ -22,7 +24,7 @@ public struct LinearProbeOptions: ParsableArguments {
         help: ArgumentHelp(
             "Only these tasks, separated by commas, each NAME or NAME:DIFFICULTY.",
             discussion: """
-                Default: all that `etd-analyze tasks` lists; with --probe-data none. `all` stands for \
+                Default: all that `etd-analyze tasks` lists; with --probe-data or --probe-dump none. `all` stands for \
                 all of them.
                 """, valueName: "task,…"),
         transform: ChosenTasks.init)
@@ -44,6 +46,16 @@ public struct LinearProbeOptions: ParsableArguments {
                 given several times.
                 """, valueName: "file.jsonl"))
     public var probeData: [String] = []
+
+    @Option(
+        help: ArgumentHelp(
+            "Tasks whose labels and states stand in a dump of this model: no model runs for them.",
+            discussion: """
+                Made by `dump --labels` with resid at all boundaries, of the same plan. One task for each \
+                of /labels, of at most --probe-examples documents (their last stored position) or labelled \
+                tokens. May be given several times.
+                """, valueName: "dump.h5"))
+    public var probeDump: [String] = []
 
     @Option(
         help: ArgumentHelp(
@@ -72,7 +84,8 @@ public struct LinearProbeOptions: ParsableArguments {
     }
 
     private var isAskedFor: Bool {
-        probeTasks != nil || probeExamples != nil || !probeData.isEmpty || probeSeed != nil
+        probeTasks != nil || probeExamples != nil || !probeData.isEmpty || !probeDump.isEmpty
+            || probeSeed != nil
             || probeFeatures != nil
     }
 
@@ -86,7 +99,8 @@ public struct LinearProbeOptions: ParsableArguments {
     /// The tasks with their examples.
     func tasks() throws -> [ProbeTaskData] {
         let chosen =
-            try probeTasks?.tasks ?? (probeData.isEmpty ? ChosenTasks("all").tasks : [])
+            try probeTasks?.tasks
+            ?? (probeData.isEmpty && probeDump.isEmpty ? ChosenTasks("all").tasks : [])
         var tasks: [ProbeTaskData] = []
         for (task, difficulty) in chosen {
             tasks.append(
@@ -102,6 +116,52 @@ public struct LinearProbeOptions: ParsableArguments {
                     problem: "another task is called \(task.name) already; rename the file")
             }
             tasks.append(task)
+        }
+        return tasks
+    }
+}
+
+extension LinearProbeOptions {
+    /// The tasks of `--probe-dump`.
+    /// - Parameter others: the run's other tasks, whose names are taken.
+    func storedTasks(
+        _ loaded: LoadedModel, _ plan: LayerPlan, besides others: [ProbeTaskData]
+    ) throws -> [DumpTask] {
+        var names = Set(others.map(\.name))
+        var tasks: [DumpTask] = []
+        for path in probeDump {
+            func wrong(_ problem: String) -> CommandError {
+                .flag(name: "--probe-dump \(path)", problem: problem)
+            }
+            let file = try ActivationFile(path: path)
+            let fingerprint = loaded.checkpoint.fingerprint
+            guard file.header.fingerprint == fingerprint else {
+                throw wrong(
+                    "was made with other weights: fingerprint \(file.header.fingerprint), but "
+                        + "--model has \(fingerprint)")
+            }
+            guard file.header.settings["plan"] == .array(plan.steps.map { .number($0.layer) })
+            else {
+                throw wrong(
+                    "was made with another plan of layers; give the --split and --iterations it was "
+                        + "made with")
+            }
+            // Whether every boundary is there shows now, and not after other tasks have run.
+            for (index, step) in ([nil] + plan.steps.map(Optional.some)).enumerated() {
+                let name = "resid" + (step?.iteration.map { "@think\($0)" } ?? "")
+                let layer = index == 0 ? 0 : (step?.layer ?? 0) + 1
+                guard file.sites.first(where: { $0.name == name })?.layers.contains(layer) == true
+                else {
+                    throw wrong(
+                        "lacks boundary \(layer) of \(name); dump resid without --layers")
+                }
+            }
+            for task in try DumpTask.read(file, most: probeExamples ?? Self.standardExamples) {
+                guard names.insert(task.data.name).inserted else {
+                    throw wrong("another task is called \(task.data.name) already")
+                }
+                tasks.append(task)
+            }
         }
         return tasks
     }

@@ -1,15 +1,21 @@
 import Activations
-import Foundation
 
 /// `etd-analyze merge`: joins shards of one dump.
 public enum MergeRun {
     public static func run(_ paths: [String], out: String, overwrite: Bool) throws {
         try DumpMerge.merge(paths, to: out, overwrite: overwrite) {
-            (files, _) throws(ActivationError) in
-            if let file = files.first(where: { $0.file.root.has("moments") }) {
-                throw .invalid(
-                    path: file.path, problem: "holds moments, which this version cannot merge")
+            (files, root) throws(ActivationError) in
+            let name = MomentsFile.groupName
+            let holding = files.filter { $0.file.root.has(name) }
+            guard !holding.isEmpty else { return }
+            guard holding.count == files.count else {
+                let other = files.first { !$0.file.root.has(name) }
+                throw .shards(
+                    problem: "\(other?.path ?? ""): has no moments, as \(holding[0].path) has")
             }
+            var moments: [MomentsFile] = []
+            for file in files { moments.append(try MomentsFile(file.file.root)) }
+            try MomentsFile.merge(moments, to: root, deflate: files[0].header.deflate)
         }
     }
 }

@@ -110,24 +110,27 @@ public struct ProbeRun {
     }
 
     private typealias Prepared = (
-        pass: ProbingPass, tasks: [(data: ProbeTaskData, documents: [Document])]
+        pass: ProbingPass, tasks: [(data: ProbeTaskData, documents: [Document])],
+        stored: [DumpTask]
     )
 
     /// The linear probes' tasks, tokenized; nil when none are asked for.
     private func preparedProbes(_ loaded: LoadedModel) throws -> Prepared? {
         let depth = probing.depth(named: passes.contains(.probes))
         guard depth != .none else { return nil }
-        guard let tokenizer = try loaded.tokenizer() else {
+        let plan = try split.plan(for: loaded)
+        let given = try probing.tasks()
+        let tokenizer = try loaded.tokenizer()
+        guard tokenizer != nil || given.isEmpty else {
             throw CommandError.noTokenizer(path: loaded.checkpoint.path)
         }
         let pass = ProbingPass(
-            model: loaded.model, plan: try split.plan(for: loaded), tokenizer: tokenizer,
-            bos: data.bos, depth: depth, seed: probing.seed)
-        let tasks = try probing.tasks().map { task in
-            (data: task, documents: try pass.documents(task))
-        }
+            model: loaded.model, plan: plan, tokenizer: tokenizer, bos: data.bos, depth: depth,
+            seed: probing.seed)
+        let stored = try probing.storedTasks(loaded, plan, besides: given)
+        let tasks = try given.map { task in (data: task, documents: try pass.documents(task)) }
         if let directory = probing.probeFeatures { try FeatureFiles.prepare(directory) }
-        return (pass, tasks)
+        return (pass, tasks, stored)
     }
 
     private func runProbes(
@@ -139,7 +142,7 @@ public struct ProbeRun {
             quiet: quiet)
         do {
             let result = try prepared.pass.run(
-                prepared.tasks,
+                prepared.tasks, stored: prepared.stored,
                 features: { task, store in
                     if let directory = probing.probeFeatures {
                         try FeatureFiles.write(task, store, to: directory)

@@ -7,13 +7,14 @@ import Tokenizers
 public struct ProbingPass {
     public let model: Transformer
     public let plan: LayerPlan
-    public let tokenizer: Tokenizer
+    /// Needed for tasks that are texts.
+    public let tokenizer: Tokenizer?
     public let bos: BOSPolicy
     public let depth: ProbeDepth
     public let seed: UInt64
 
     public init(
-        model: Transformer, plan: LayerPlan, tokenizer: Tokenizer, bos: BOSPolicy,
+        model: Transformer, plan: LayerPlan, tokenizer: Tokenizer?, bos: BOSPolicy,
         depth: ProbeDepth, seed: UInt64
     ) {
         self.model = model
@@ -34,6 +35,10 @@ public struct ProbingPass {
     /// that a mistake in the last shows at once.
     /// - Throws: `ProbeTaskError` naming the line or the task.
     public func documents(_ task: ProbeTaskData) throws(ProbeTaskError) -> [Document] {
+        guard let tokenizer else {
+            throw .data(
+                path: task.path ?? "task \(task.name)", problem: "needs the model's tokenizer")
+        }
         let anchor = TokenAnchor(tokenizer)
         var prefix: [Int32] = []
         switch bos {
@@ -86,21 +91,21 @@ public struct ProbingPass {
 
     /// - Parameters:
     ///   - tasks: with what `documents` made of each.
+    ///   - stored: tasks whose states stand in dumps of this plan.
     ///   - features: called with each task's features before they are dropped.
     ///   - progress: called with the number of examples that went through since the last call.
-    /// - Throws: `ModelError`, and what `features` throws.
+    /// - Throws: `ModelError`, `ActivationError`, and what `features` throws.
     public func run(
-        _ tasks: [(data: ProbeTaskData, documents: [Document])],
+        _ tasks: [(data: ProbeTaskData, documents: [Document])], stored: [DumpTask] = [],
         features: (ProbeTaskData, FeatureStore) throws -> Void = { _, _ in },
         progress: (Int) -> Void
     ) throws -> (record: ProbesRecord, times: Times) {
         var times = Times()
         var results: [TaskProbe.Result] = []
         let clock = ContinuousClock()
-        for (data, documents) in tasks {
+        func fit(_ data: ProbeTaskData, _ states: () throws -> FeatureStore) throws {
             let start = clock.now
-            let store = try FeatureExtractor(model: model, plan: plan).run(
-                documents, progress: progress)
+            let store = try states()
             let run = clock.now
             try features(data, store)
             let saved = clock.now
@@ -109,6 +114,12 @@ public struct ProbingPass {
             times.forward += (run - start) / .seconds(1)
             times.fit += (clock.now - saved) / .seconds(1)
         }
+        for (data, documents) in tasks {
+            try fit(data) {
+                try FeatureExtractor(model: model, plan: plan).run(documents, progress: progress)
+            }
+        }
+        for task in stored { try fit(task.data) { try task.features(plan) } }
         let looped = plan.steps.contains { $0.iteration != nil }
         let record = ProbesRecord(
             seed: seed, plan: looped ? Self.notation(plan) : nil,

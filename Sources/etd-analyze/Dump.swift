@@ -17,6 +17,8 @@ struct Dump: ParsableCommand {
                 --sites resid,attn_out,mlp_out --dtype bf16 --out olmo2.h5
               etd-analyze dump --model gemma-3-270m --data lines.jsonl --labels --positions last \\
                 --out last.h5
+              etd-analyze dump --model smollm2-135m-instruct --data c4.jsonl.gz --moments \\
+                --out moments.h5
             """)
 
     @OptionGroup(title: "Model options") var model: ModelOptions
