@@ -79,8 +79,8 @@ public final class TunedLens: Sendable {
     ) {
         let width = self.width
         MatrixProduct.multiply(
-            states, rows: rows, by: weights[boundary].matrix(rows: width, columns: width),
-            into: out)
+            states, rows: rows,
+            into: [.init(weights[boundary].matrix(rows: width, columns: width), out: out)])
         let bias = biases[boundary].pointer
         nonisolated(unsafe) let (states, out) = (states, out)
         Parallel.forEach(rows) { row in

@@ -126,7 +126,10 @@ final class TranslatorPass: Tap {
             }
             MatrixProduct.multiply(
                 x, rows: count,
-                by: translator.weight.values.matrix(rows: width, columns: width), into: made)
+                into: [
+                    .init(
+                        translator.weight.values.matrix(rows: width, columns: width), out: made)
+                ])
             let bias = translator.bias.values.pointer
             Parallel.forEach(count) { row in
                 for index in 0..<width {
