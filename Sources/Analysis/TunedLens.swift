@@ -148,12 +148,7 @@ extension TunedLens {
     public static func read(
         _ path: String, model: ModelConfiguration, fingerprint: String
     ) throws(AnalysisError) -> (lens: TunedLens, header: Header) {
-        let archive: TensorArchive
-        do {
-            archive = try TensorArchive(path: path)
-        } catch {
-            throw .tunedLens(path: nil, problem: error.description)
-        }
+        let archive = try Self.archive(path)
         func wrong(_ problem: String) -> AnalysisError {
             .tunedLens(path: path, problem: problem)
         }
@@ -200,7 +195,23 @@ extension TunedLens {
     }
 }
 
+extension TunedLens {
+    fileprivate static func archive(_ path: String) throws(AnalysisError) -> TensorArchive {
+        do {
+            return try TensorArchive(path: path)
+        } catch {
+            throw .tunedLens(path: nil, problem: error.description)
+        }
+    }
+}
+
 extension TunedLens.Header {
+    /// What a lens file says of itself; its tensors are left alone.
+    /// - Throws: `AnalysisError.tunedLens` naming the file and what is wrong.
+    public init(path: String) throws(AnalysisError) {
+        try self.init(TunedLens.archive(path))
+    }
+
     init(_ archive: TensorArchive) throws(AnalysisError) {
         let metadata = archive.metadata
         func wrong(_ problem: String) -> AnalysisError {

@@ -1,8 +1,10 @@
+import Analysis
+import Checkpoints
 import Files
 import Foundation
 import Records
 
-/// What a checkpoint, a dump, a run or a split file holds: as text for people and as JSON for programs.
+/// What a checkpoint, a dump, a tuned lens, a run or a split file holds: as text for people and as JSON for programs.
 public struct Inspection {
     /// Titled facts in the order shown.
     public struct Section {
@@ -23,6 +25,10 @@ public struct Inspection {
             sections = try Self.run(argument)
         } else if !isDirectory.boolValue, Self.isDump(argument) {
             sections = try Self.dump(argument, check: check)
+        } else if exists, !isDirectory.boolValue, argument.hasSuffix(".safetensors"),
+            (try? TensorArchive(path: argument))?.metadata["schema"] != nil
+        {
+            sections = [try Self.lens(argument)]
         } else if exists, argument.hasSuffix(".json") {
             sections = try Self.record(argument)
         } else {
@@ -95,6 +101,23 @@ public struct Inspection {
             ),
             ("boundaries", .number(layers.boundaries.count)),
         ]
+    }
+
+    private static func lens(_ path: String) throws -> Section {
+        let header = try TunedLens.Header(path: path)
+        return Section(
+            title: "tuned lens",
+            facts: [
+                ("architecture", .string(header.architecture)),
+                ("layers", .number(header.layers)), ("hidden_size", .number(header.hiddenSize)),
+                ("fingerprint", .string(header.fingerprint)), ("data", .string(header.data)),
+                ("tokens", .number(header.tokens)), ("precision", .string(header.precision)),
+                ("held_out_tokens", .number(header.heldOutTokens)),
+                ("kl_from_final_plain", .array(header.plainKL.map { .number($0) })),
+                ("kl_from_final_tuned", .array(header.tunedKL.map { .number($0) })),
+                ("not_closer_at", .array(header.failures.map { .number($0) })),
+                ("created_by", .string(header.createdBy)),
+            ])
     }
 
     private static func record(_ path: String) throws -> [Section] {

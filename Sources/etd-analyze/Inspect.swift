@@ -3,7 +3,7 @@ import Commands
 
 struct Inspect: ParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "What a checkpoint, a dump, a run or a split file holds.",
+        abstract: "What a checkpoint, a dump, a tuned lens, a run or a split file holds.",
         discussion: """
             For a checkpoint: its shape, how it attends, its rotary embeddings with their scaling, \
             what its configuration left open and which default was assumed, tokenizer, parameters by \
@@ -14,6 +14,9 @@ struct Inspect: ParsableCommand {
             or more, and massive activations at position 0, from about a thousand rows spread over the \
             file; all rows with --check. For moments: norms, effective rank, outlier dimensions.
 
+            For a tuned lens: the model and text it was trained on, and how far both lenses are from \
+            the output at each boundary.
+
             Examples:
               etd-analyze inspect smollm2-135m-instruct
               etd-analyze inspect ./OLMo-2-0425-1B --check
@@ -22,7 +25,10 @@ struct Inspect: ParsableCommand {
             """)
 
     @Argument(
-        help: "A model (path or short name), a dump, a run directory, or a JSON file of a run.")
+        help: """
+            A model (path or short name), a dump, a tuned lens, a run directory, or a JSON file of a \
+            run.
+            """)
     var file: String
 
     @Flag(help: "Read every weight or stored value; fail if one is NaN or infinite.")

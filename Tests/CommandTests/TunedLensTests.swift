@@ -76,6 +76,13 @@ import Testing
         try succeed(analyze, "report", run)
         #expect(try String(contentsOfFile: run + "/report.html", encoding: .utf8) == page)
 
+        let inspected = try JSON.parse(
+            Array(succeed(analyze, "inspect", tuned.lens, "--json").output))["tuned lens"]
+        #expect(inspected?["layers"]?.intValue == 4)
+        #expect(inspected?["fingerprint"] == layers["model"]?["fingerprint"])
+        #expect(inspected?["not_closer_at"]?.arrayValue?.isEmpty == true)
+        #expect(inspected?["kl_from_final_tuned"]?.arrayValue?.count == 4)
+
         // The plain values do not depend on the tuned lens beside them.
         let bare = tuned.model.file("bare")
         try succeed(
