@@ -1,5 +1,6 @@
 import Files
 import Foundation
+import Tensors
 
 /// A finished dump, read as it is asked for: opening reads no activations.
 ///
@@ -138,6 +139,21 @@ public final class ActivationFile {
         return set
     }
 
+    /// Over all threads: on one, decoding takes a tenth of the time that reading takes.
+    private static func decode(
+        _ stored: UnsafeRawPointer, into out: UnsafeMutablePointer<Float>, count: Int,
+        _ encoding: ActivationEncoding
+    ) {
+        let piece = 1 << 15
+        nonisolated(unsafe) let (stored, out) = (stored, out)
+        Parallel.forEach((count + piece - 1) / piece) { index in
+            let first = index * piece
+            encoding.decode(
+                stored + first * encoding.size, into: out + first,
+                count: min(piece, count - first))
+        }
+    }
+
     /// Reads one layer's values of consecutive stored tokens as f32.
     /// - Parameters:
     ///   - layer: a layer, for `resid` a boundary, that the site has.
@@ -175,8 +191,9 @@ public final class ActivationFile {
                 scratch.withUnsafeMutableBytes { raw in
                     do throws(ActivationError) {
                         try set.readStored(into: raw.baseAddress!, start: start, count: count)
-                        site.encoding.decode(
-                            raw.baseAddress!, into: target, count: (end - token) * site.width)
+                        Self.decode(
+                            raw.baseAddress!, into: target, count: (end - token) * site.width,
+                            site.encoding)
                     } catch {
                         failure = error
                     }
