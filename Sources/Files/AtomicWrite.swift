@@ -18,6 +18,14 @@ public enum AtomicFile {
     public static func write(
         parts: [UnsafeRawBufferPointer], to path: String
     ) throws(FileError) {
+        // An interrupt waits until the file has its name or is gone. The threads that work beside this
+        // one, Dispatch's, take no such signals.
+        var interrupts = sigset_t()
+        var before = sigset_t()
+        sigemptyset(&interrupts)
+        for signal in [SIGINT, SIGTERM, SIGHUP] { sigaddset(&interrupts, signal) }
+        pthread_sigmask(SIG_BLOCK, &interrupts, &before)
+        defer { pthread_sigmask(SIG_SETMASK, &before, nil) }
         let temporary = path + ".tmp-\(getpid())"
         let descriptor = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o644)
         guard descriptor >= 0 else { throw .lastSystemError(path, "create") }

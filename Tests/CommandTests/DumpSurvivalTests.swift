@@ -11,6 +11,8 @@ import Testing
 
     /// Kills a dump at `kills` random moments, each of a dump of its own that is then continued, and
     /// compares the file with one that nobody disturbed: equal bytes are equal data sets and attributes.
+    /// More kills follow, and earlier ones, until half as many have found the file unfinished: how long
+    /// a dump takes changes with what else the machine does.
     private func killAndContinue(
         _ fixture: DumpFixture, _ arguments: [String], kills: Int, seed: UInt64
     ) throws {
@@ -18,19 +20,22 @@ import Testing
         let start = clock.now
         let whole = try CommandRunner(analyze)(fixture.arguments("whole.h5", arguments))
         try #require(whole.code == 0, "\(whole)")
-        let seconds = (clock.now - start) / .seconds(1)
+        var latest = (clock.now - start) / .seconds(1)
         let expected = try bytes(of: fixture.file("whole.h5"))
         var random = SeededRandom(seed)
         var unfinished = 0
-        for kill in 0..<kills {
+        var kill = 0
+        while kill < kills || unfinished < kills / 2, kill < 10 * kills {
+            kill += 1
             let name = "killed\(kill).h5"
             let out = fixture.file(name)
             let running = try CommandRunner(analyze).start(fixture.arguments(name, arguments))
-            Self.wait(Double.random(in: 0...seconds, using: &random))
+            Self.wait(Double.random(in: 0...latest, using: &random))
             running.send(SIGKILL)
             _ = try running.finish()
             if FileManager.default.fileExists(atPath: out) {
                 #expect(try bytes(of: out) == expected, "kill \(kill)")
+                latest *= 0.9
             } else {
                 unfinished += 1
             }
@@ -44,7 +49,7 @@ import Testing
             #expect(!FileManager.default.fileExists(atPath: out + ".parts"), "kill \(kill)")
             try FileManager.default.removeItem(atPath: out)
         }
-        #expect(unfinished > kills / 4, "the kills came too late to show anything")
+        #expect(unfinished >= kills / 2, "the kills came too late to show anything")
     }
 
     @Test func activationsSurviveSIGKILL() throws {
