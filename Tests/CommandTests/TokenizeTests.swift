@@ -144,7 +144,7 @@ import Testing
     @Test func memoryGrowsWithTheText() throws {
         let model = try TinyModel()
         var peaks: [Double] = []
-        let sizes = [1, 2, 4, 8].map { $0 << 20 }
+        let sizes = [1, 8].map { $0 << 20 }
         for size in sizes {
             let words = "the thin end, in 1234 def f(x): return x\n"
             let text = String(repeating: words, count: size / words.utf8.count)
@@ -153,9 +153,8 @@ import Testing
                 model, ["--data", model.file("in.txt"), "--sequences", "1", "--overwrite"])
             peaks.append(try #require(run.json("run.json")["peak_rss_bytes"]?.doubleValue))
         }
-        // Text, ids and what lies between them; most characters are a token of their own here.
-        #expect(peaks[3] - peaks[0] < 64 * Double(sizes[3] - sizes[0]), "\(peaks)")
-        // Twice the text, twice the memory: four times would be quadratic.
-        #expect(peaks[3] - peaks[2] < 3 * max(peaks[2] - peaks[1], 4e6), "\(peaks)")
+        // Text, ids and what lies between them: 20 bytes for each of text, most characters being a
+        // token of their own here. Growth with the square, 20 at 1 MB, would be 160 at 8.
+        #expect(peaks[1] - peaks[0] < 40 * Double(sizes[1] - sizes[0]), "\(peaks)")
     }
 }
