@@ -1,3 +1,4 @@
+import COpenBLAS
 import Foundation
 import Tensors
 
@@ -71,6 +72,8 @@ public enum ProbeStatistics {
 /// share a control label, so they are no independent evidence.
 struct SelectivityBootstrap {
     static let resamples = 1000
+    /// Resamples whose item counts are in memory together.
+    private static let blockDraws = 50
 
     /// Selectivity at each boundary of each resample: [resamples][boundaries].
     let draws: [[Double]]
@@ -81,27 +84,36 @@ struct SelectivityBootstrap {
     ///     boundary: [boundaries][examples].
     init(items: [Int], differences: [[Int8]], seed: UInt64) {
         let count = (items.max() ?? -1) + 1
-        var sizes = [Double](repeating: 0, count: count)
-        for item in items { sizes[item] += 1 }
-        let sums = differences.map { row in
-            var sums = [Double](repeating: 0, count: count)
-            for (item, value) in zip(items, row) { sums[item] += Double(value) }
-            return sums
+        // Correct less correct on the control task by boundary, and in the last row how many: of each
+        // item.
+        let rows = differences.count + 1
+        let sums = DoubleBuffer(rows * count)
+        for (boundary, row) in differences.enumerated() {
+            for (item, value) in zip(items, row) {
+                sums.pointer[boundary * count + item] += Double(value)
+            }
         }
+        for item in items { sums.pointer[differences.count * count + item] += 1 }
+        MatrixProduct.useOneThread()
         var random = SplitMix64(seed: seed)
         var draws: [[Double]] = []
-        var times = [Double](repeating: 0, count: count)
-        for _ in 0..<Self.resamples {
-            for index in 0..<count { times[index] = 0 }
-            for _ in 0..<count { times[random.below(count)] += 1 }
-            var total = 0.0
-            for index in 0..<count { total += times[index] * sizes[index] }
-            draws.append(
-                sums.map { sums in
-                    var sum = 0.0
-                    for index in 0..<count { sum += times[index] * sums[index] }
-                    return sum / total
-                })
+        let leading = blasint(max(1, count))
+        let times = DoubleBuffer(Self.blockDraws * count)
+        let totals = DoubleBuffer(Self.blockDraws * rows)
+        for _ in 0..<Self.resamples / Self.blockDraws {
+            times.pointer.update(repeating: 0, count: times.count)
+            for draw in 0..<Self.blockDraws {
+                for _ in 0..<count { times.pointer[draw * count + random.below(count)] += 1 }
+            }
+            // Whole numbers: exact in any order.
+            cblas_dgemm(
+                CblasRowMajor, CblasNoTrans, CblasTrans, blasint(Self.blockDraws), blasint(rows),
+                blasint(count), 1, times.pointer, leading, sums.pointer, leading, 0,
+                totals.pointer, blasint(rows))
+            for draw in 0..<Self.blockDraws {
+                let totals = totals.pointer + draw * rows
+                draws.append((0..<rows - 1).map { totals[$0] / totals[rows - 1] })
+            }
         }
         self.draws = draws
     }

@@ -58,10 +58,27 @@ private struct Fixture {
         (train, validation, test) = (0..<end, end..<end + held, end + held..<rows)
     }
 
-    func problem(_ labels: [[Int]]? = nil) -> ProbeProblem {
+    func problem(
+        _ labels: [[Int]]? = nil, features: FloatBuffer? = nil, width: Int? = nil,
+        train: Range<Int>? = nil
+    ) -> ProbeProblem {
         ProbeProblem(
-            features: UnsafePointer(features.pointer), width: width, classes: 3,
-            labels: labels ?? self.labels, train: train, validation: validation, test: test)
+            features: UnsafePointer((features ?? self.features).pointer),
+            width: width ?? self.width, classes: 3, labels: labels ?? self.labels,
+            train: train ?? self.train, validation: validation, test: test)
+    }
+
+    /// Products of two features, less their first row, as the golden's script makes them.
+    func pairs(_ count: Int) -> FloatBuffer {
+        let all = (0..<width).flatMap { i in (i..<width).map { (i, $0) } }.prefix(count)
+        let out = FloatBuffer(count: test.upperBound * count)
+        for row in 0..<test.upperBound {
+            func value(_ column: Int) -> Float { features[row * width + column] - features[column] }
+            for (place, (i, j)) in all.enumerated() {
+                out.pointer[row * count + place] = value(i) * value(j)
+            }
+        }
+        return out
     }
 
     func accuracy(_ predicted: [Int]) -> Double {
@@ -80,8 +97,20 @@ private struct Fixture {
 
     @Test func ridgeCoefficientsAreThoseOfScikitLearn() throws {
         let fixture = try Fixture()
-        let probe = RidgeProbe(fixture.problem())
-        for record in try fixture.json.records("ridge") {
+        try Self.compare(fixture.problem(), with: fixture.json.records("ridge"))
+    }
+
+    @Test func ridgeOfFewerRowsThanFeaturesIsThatOfScikitLearn() throws {
+        let fixture = try Fixture()
+        let few = try #require(fixture.json["ridge_few"])
+        let end = try #require(few["train"]?.intValue)
+        #expect(end < fixture.width)
+        try Self.compare(fixture.problem(train: 0..<end), with: few.records("fits"))
+    }
+
+    private static func compare(_ problem: ProbeProblem, with records: [JSON]) throws {
+        let probe = RidgeProbe(problem)
+        for record in records {
             let strength = try record.double("strength")
             let classifiers = try #require(probe.classifiers(strength: strength))
             let expected = try record.records("weights").flatMap {
@@ -97,6 +126,23 @@ private struct Fixture {
                 #expect(abs(ours - theirs) <= 1e-7 * max(1, abs(theirs)), "strength \(strength)")
             }
         }
+    }
+
+    /// The blocks of the online code begin with fewer rows than features and end with more.
+    @Test func ridgeOnManyFeaturesIsThatOfScikitLearn() throws {
+        let fixture = try Fixture()
+        let wide = try #require(fixture.json["ridge_wide"])
+        let width = try #require(wide["width"]?.intValue)
+        let features = fixture.pairs(width)
+        let problem = fixture.problem(features: features, width: width)
+        try Self.compare(problem, with: wide.records("fits"))
+        let fits = RidgeProbe(problem).fits()
+        #expect(try fits[0].strength == wide.double("chosen"))
+        #expect(
+            try abs(fixture.accuracy(fits[0].predicted) - wide.double("test_accuracy")) < 1e-3)
+        let bits = try #require(fits[0].codeLength)
+        let expected = try wide.double("code_bits")
+        #expect(abs(bits - expected) < 1e-3 * expected, "\(bits), \(expected)")
     }
 
     @Test func ridgeChoosesPredictsAndCodesAsScikitLearn() throws {

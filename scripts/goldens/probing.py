@@ -33,6 +33,8 @@ MASK = (1 << 64) - 1
 ROWS, WIDTH, CLASSES = 400, 24, 3
 TRAIN, VALIDATION = slice(0, 240), slice(240, 320)
 TEST = slice(320, 400)
+FEW = slice(0, 20)
+WIDE = 100
 RIDGE = [0.1, 1.0, 10.0, 100.0, 1000.0, 1e4, 1e5]
 LOGISTIC = [0.1, 1.0, 10.0, 100.0, 1000.0, 1e4]
 FIRST_SCALE = 2.0
@@ -119,21 +121,23 @@ def logistic_code(x, y, penalty):
     return float(total)
 
 
-def classifiers():
-    x32 = features()
-    x = x32.astype(np.float64)
-    rng = np.random.default_rng(7)
-    z = StandardScaler().fit_transform(x)
-    y = (z @ rng.normal(size=(WIDTH, CLASSES)) + rng.normal(size=(ROWS, CLASSES)) * 3).argmax(axis=1)
-    other = rng.integers(0, CLASSES, ROWS)
-    ridge = []
+def pairs(x32):
+    """Products of two features, centred first so that they differ, in f32: the first WIDE of them."""
+    centred = x32 - x32[0]
+    columns = [
+        centred[:, i] * centred[:, j] for i in range(WIDTH) for j in range(i, WIDTH)]
+    return np.stack(columns[:WIDE], axis=1).astype(np.float64)
+
+
+def ridges(x, y, train):
+    fits = []
     for strength in RIDGE:
         model = make_pipeline(StandardScaler(), Ridge(alpha=strength))
-        model.fit(x[TRAIN], one_hot(y[TRAIN]))
+        model.fit(x[train], one_hot(y[train]))
         scaler, fitted = model[0], model[1]
         raw = fitted.coef_ / scaler.scale_
         held = model.predict(x[VALIDATION])
-        ridge.append({
+        fits.append({
             "strength": strength,
             "weights": raw.T.tolist(),
             "intercepts": (fitted.intercept_ - raw @ scaler.mean_).tolist(),
@@ -141,7 +145,25 @@ def classifiers():
             "validation_error": float(((held - one_hot(y[VALIDATION])) ** 2).sum()),
             "test_accuracy": float((model.predict(x[TEST]).argmax(axis=1) == y[TEST]).mean()),
         })
-    best = max(ridge, key=lambda r: (r["validation_accuracy"], -r["validation_error"]))
+    return fits
+
+
+def chosen_ridge(fits):
+    return max(fits, key=lambda r: (r["validation_accuracy"], -r["validation_error"]))
+
+
+def classifiers():
+    x32 = features()
+    x = x32.astype(np.float64)
+    rng = np.random.default_rng(7)
+    z = StandardScaler().fit_transform(x)
+    y = (z @ rng.normal(size=(WIDTH, CLASSES)) + rng.normal(size=(ROWS, CLASSES)) * 3).argmax(axis=1)
+    other = rng.integers(0, CLASSES, ROWS)
+    ridge = ridges(x, y, TRAIN)
+    best = chosen_ridge(ridge)
+    wide = pairs(x32)
+    wide_ridge = ridges(wide, y, TRAIN)
+    wide_best = chosen_ridge(wide_ridge)
     logistics = []
     for penalty in LOGISTIC:
         model = logistic(penalty).fit(x[TRAIN], y[TRAIN])
@@ -160,6 +182,14 @@ def classifiers():
         "seed": 2018, "rows": ROWS, "width": WIDTH, "classes": CLASSES,
         "train": TRAIN.stop, "validation": VALIDATION.stop - TRAIN.stop,
         "first_features": x32[0].tolist(), "labels": y.tolist(), "other_labels": other.tolist(),
+        # Fewer rows than features.
+        "ridge_few": {"train": FEW.stop, "fits": ridges(x, y, FEW)},
+        # The online code's first blocks have fewer rows than features, its last one more.
+        "ridge_wide": {
+            "width": WIDE, "fits": [r for r in wide_ridge if r["strength"] in (1.0, 1000.0)],
+            "chosen": wide_best["strength"], "test_accuracy": wide_best["test_accuracy"],
+            "code_bits": ridge_code(wide[TRAIN], y[TRAIN], wide_best["strength"]),
+        },
         "ridge": ridge, "ridge_chosen": best["strength"],
         "ridge_code_bits": ridge_code(x[TRAIN], y[TRAIN], best["strength"]),
         "logistic": logistics, "logistic_chosen": chosen["strength"],

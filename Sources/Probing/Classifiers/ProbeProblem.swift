@@ -31,6 +31,16 @@ package struct ProbeProblem {
     /// One column per class and labelling.
     var targets: Int { classes * labels.count }
 
+    /// ±1 for each class of each labelling: [rows, targets].
+    func storeTargets(_ rows: Range<Int>, into out: UnsafeMutablePointer<Double>) {
+        for (labelling, labels) in labels.enumerated() {
+            for (place, row) in rows.enumerated() {
+                let values = out + place * targets + labelling * classes
+                for index in 0..<classes { values[index] = index == labels[row] ? 1 : -1 }
+            }
+        }
+    }
+
     func accuracy(_ predicted: [Int], _ rows: Range<Int>, labelling: Int) -> Double {
         let hits = zip(rows, predicted).count { labels[labelling][$0] == $1 }
         return Double(hits) / Double(max(1, rows.count))
@@ -80,9 +90,13 @@ final class DoubleBuffer {
         pointer.initialize(repeating: 0, count: max(1, count))
     }
 
-    deinit { pointer.deallocate() }
+    init(copying other: DoubleBuffer) {
+        count = other.count
+        pointer = .allocate(capacity: max(1, count))
+        pointer.initialize(from: other.pointer, count: max(1, count))
+    }
 
-    func clear() { pointer.update(repeating: 0, count: max(1, count)) }
+    deinit { pointer.deallocate() }
 }
 
 /// The first class of the highest score of each row of [rows, stride].

@@ -9,9 +9,8 @@ import Tensors
 /// penalty. The class is the column with the highest score. That is scikit-learn's
 /// `RidgeClassifier(alpha)` behind a `StandardScaler`.
 ///
-/// X'X, X'Y and the sums are gathered in f64 from chunks of rows, so rows are read once per pass and
-/// nothing of size [rows, width] exists in f64. Every strength costs one Cholesky factorisation, which
-/// all labellings share. One thread: boundaries are what is spread.
+/// X'X, X'Y and the sums are gathered in f64 from chunks of rows; every strength costs one Cholesky
+/// factorisation, which all labellings share (`RidgeSystem`). One thread: boundaries are what is spread.
 package struct RidgeProbe {
     package static let strengths: [Double] = [0.1, 1, 10, 100, 1000, 10_000, 100_000]
 
@@ -19,173 +18,110 @@ package struct RidgeProbe {
     static let firstScale = 2.0
 
     let problem: ProbeProblem
-    private let moments: Moments
-    private let factor: DoubleBuffer
-    private let solution: DoubleBuffer
 
-    package init(_ problem: ProbeProblem) {
-        self.problem = problem
-        moments = Moments(width: problem.width, targets: problem.targets)
-        factor = DoubleBuffer(problem.width * problem.width)
-        solution = DoubleBuffer(problem.width * problem.targets)
-    }
+    package init(_ problem: ProbeProblem) { self.problem = problem }
 
     /// One fit per labelling, with strengths chosen on the validation rows (of equal accuracies the one
-    /// with the smaller squared error); the code length of the first labelling.
+    /// with the smaller squared error, then the stronger); the code length of the first labelling.
     package func fits(codeLength: Bool = true) -> [ProbeFit] {
         let p = problem
-        gather()
-        var best = [ProbeFit?](repeating: nil, count: p.labellings)
-        var bestScore = [ValidationScore](repeating: .worst, count: p.labellings)
-        for strength in Self.strengths.reversed() {
-            guard solve(strength) else { continue }
-            let classifiers = (0..<p.labellings).map(classifier)
-            let scores = scores(of: p.validation)
-            for labelling in 0..<p.labellings {
-                let predicted = highest(
-                    scores.pointer, rows: p.validation.count, stride: p.targets,
-                    from: labelling * p.classes, classes: p.classes)
-                let accuracy = p.accuracy(predicted, p.validation, labelling: labelling)
-                let score = ValidationScore(
-                    accuracy: accuracy, loss: squaredError(scores, p.validation, labelling))
-                guard score > bestScore[labelling] else { continue }
-                bestScore[labelling] = score
-                best[labelling] = ProbeFit(
-                    classifier: classifiers[labelling], strength: strength, predicted: [])
-            }
+        let borders = ProbeStatistics.blocks(p.train.count, least: 8 * p.classes)
+        let systems = Systems(p, borders: codeLength ? borders : [p.train.count])
+        let system = systems.whole
+        let strengths = Self.strengths.reversed().map(\.self)
+        let columns = strengths.count * p.targets
+        let weights = DoubleBuffer(p.width * columns)
+        let solved = strengths.indices.map { index in
+            system.solve(
+                strengths[index], columns: p.targets,
+                into: weights.pointer + index * p.targets * p.width)
         }
-        var fits = best.map { fit in
-            fit
-                ?? ProbeFit(
-                    classifier: LinearClassifier(
-                        weights: Array(repeating: 0, count: p.width * p.classes),
-                        intercepts: Array(repeating: 0, count: p.classes)),
-                    strength: Self.strengths[Self.strengths.count - 1], predicted: [])
+        // A failed factorisation leaves nothing that may be scored.
+        for index in strengths.indices where !solved[index] {
+            (weights.pointer + index * p.targets * p.width).update(
+                repeating: 0, count: p.targets * p.width)
         }
-        for labelling in fits.indices {
-            fits[labelling].predicted = Self.predict(
-                fits[labelling].classifier, p.features, p.test, width: p.width)
+        let chosen = choose(system, weights, columns: columns, solved)
+        // Each labelling's chosen columns beside each other, in the order of the targets.
+        let best = DoubleBuffer(p.width * p.targets)
+        let size = p.width * p.classes
+        for (labelling, index) in chosen.enumerated() {
+            guard let index else { continue }
+            (best.pointer + labelling * size).update(
+                from: weights.pointer + index * p.targets * p.width + labelling * size, count: size)
         }
-        if codeLength { fits[0].codeLength = self.codeLength(strength: fits[0].strength) }
+        let test = system.standardiser.apply(p.features, p.test)
+        let scores = system.scores(
+            test, rows: p.test.count, weights: best.pointer, columns: p.targets)
+        var fits = chosen.indices.map { labelling in
+            ProbeFit(
+                classifier: system.classifier(
+                    best.pointer + labelling * size, classes: p.classes,
+                    firstTarget: labelling * p.classes),
+                strength: strengths[chosen[labelling] ?? 0],
+                predicted: highest(
+                    scores.pointer, rows: p.test.count, stride: p.targets,
+                    from: labelling * p.classes, classes: p.classes))
+        }
+        if codeLength {
+            fits[0].codeLength = self.codeLength(
+                strength: fits[0].strength, borders: borders, systems)
+        }
         return fits
     }
 
-    // MARK: Solving
-
-    /// The classifier of each labelling at one strength; nil if the factorisation fails.
-    package func classifiers(strength: Double) -> [LinearClassifier]? {
-        gather()
-        return solve(strength) ? (0..<problem.labellings).map(classifier) : nil
-    }
-
-    private func gather() {
-        moments.begin(at: problem.features + problem.train.lowerBound * problem.width)
-        moments.add(problem, problem.train)
-        moments.prepare()
-    }
-
-    /// Factorises the prepared Gram matrix plus `strength` on its diagonal and solves for all targets.
-    private func solve(_ strength: Double) -> Bool {
-        let width = problem.width
-        factor.pointer.update(from: moments.standardised.pointer, count: width * width)
-        for index in 0..<width { factor.pointer[index * width + index] += strength }
-        solution.pointer.update(from: moments.products.pointer, count: width * problem.targets)
-        var n = blasint(width)
-        var columns = blasint(problem.targets)
-        var info: blasint = 0
-        dpotrf_("U", &n, factor.pointer, &n, &info, 1)
-        guard info == 0 else { return false }
-        dpotrs_("U", &n, &columns, factor.pointer, &n, solution.pointer, &n, &info, 1)
-        return info == 0
-    }
-
-    /// The last solution's columns of one labelling, turned to raw features.
-    private func classifier(_ labelling: Int) -> LinearClassifier {
-        let (width, classes) = (problem.width, problem.classes)
-        var weights = [Double](repeating: 0, count: width * classes)
-        var intercepts = [Double](repeating: 0, count: classes)
-        for target in 0..<classes {
-            let column = labelling * classes + target
-            let w = solution.pointer + column * width
-            var intercept = moments.targetMeans[column]
-            for feature in 0..<width {
-                let weight = w[feature] * moments.inverseDeviations[feature]
-                weights[feature * classes + target] = weight
-                intercept -= weight * moments.means[feature]
+    /// For each labelling the place of the strength that does best on the validation rows; nil where
+    /// none could be solved.
+    private func choose(
+        _ system: RidgeSystem, _ weights: DoubleBuffer, columns: Int, _ solved: [Bool]
+    ) -> [Int?] {
+        let p = problem
+        let validation = system.standardiser.apply(p.features, p.validation)
+        let scores = system.scores(
+            validation, rows: p.validation.count, weights: weights.pointer, columns: columns)
+        return (0..<p.labellings).map { labelling in
+            var best: (score: ValidationScore, index: Int?) = (.worst, nil)
+            for index in solved.indices where solved[index] {
+                let first = index * p.targets + labelling * p.classes
+                let predicted = highest(
+                    scores.pointer, rows: p.validation.count, stride: columns, from: first,
+                    classes: p.classes)
+                let score = ValidationScore(
+                    accuracy: p.accuracy(predicted, p.validation, labelling: labelling),
+                    loss: squaredError(scores.pointer + first, stride: columns, labelling))
+                if score > best.score { best = (score, index) }
             }
-            intercepts[target] = intercept
+            return best.index
         }
-        return LinearClassifier(weights: weights, intercepts: intercepts)
     }
 
-    /// Scores of rows under the last solution, all targets: [rows, targets].
-    private func scores(of rows: Range<Int>) -> DoubleBuffer {
-        let (width, targets) = (problem.width, problem.targets)
-        let scores = DoubleBuffer(rows.count * targets)
-        moments.forChunks(problem.features, rows) { chunk, place, count in
-            // The chunk is less the moments' origin: standardise it in place.
-            for row in 0..<count {
-                let values = chunk + row * width
-                for feature in 0..<width {
-                    values[feature] =
-                        (values[feature] - moments.offsets[feature])
-                        * moments.inverseDeviations[feature]
-                }
-            }
-            let out = scores.pointer + (place - rows.lowerBound) * targets
-            cblas_dgemm(
-                CblasColMajor, CblasTrans, CblasNoTrans, blasint(targets), blasint(count),
-                blasint(width), 1, solution.pointer, blasint(width), chunk, blasint(width), 0, out,
-                blasint(targets))
-            for row in 0..<count {
-                for target in 0..<targets {
-                    out[row * targets + target] += moments.targetMeans[target]
-                }
-            }
-        }
-        return scores
-    }
-
-    /// ‖Y - scores‖² over rows, of one labelling.
+    /// ‖Y - scores‖² over the validation rows, of one labelling.
     private func squaredError(
-        _ scores: DoubleBuffer, _ rows: Range<Int>, _ labelling: Int
+        _ scores: UnsafePointer<Double>, stride: Int, _ labelling: Int
     ) -> Double {
+        let labels = problem.labels[labelling]
         var sum = 0.0
-        for (place, row) in rows.enumerated() {
-            let values = scores.pointer + place * problem.targets + labelling * problem.classes
+        for (place, row) in problem.validation.enumerated() {
+            let values = scores + place * stride
             for index in 0..<problem.classes {
-                let target: Double = index == problem.labels[labelling][row] ? 1 : -1
+                let target: Double = index == labels[row] ? 1 : -1
                 sum += (target - values[index]) * (target - values[index])
             }
         }
         return sum
     }
 
-    /// Classes of rows under a classifier on raw features.
-    static func predict(
-        _ classifier: LinearClassifier, _ features: UnsafePointer<Float>, _ rows: Range<Int>,
-        width: Int
-    ) -> [Int] {
-        let classes = classifier.classes
-        var scores = [Double](repeating: 0, count: rows.count * classes)
-        for (place, row) in rows.enumerated() {
-            let x = features + row * width
-            scores.withUnsafeMutableBufferPointer { scores in
-                classifier.weights.withUnsafeBufferPointer { weights in
-                    guard let out = scores.baseAddress.map({ $0 + place * classes }),
-                        let w = weights.baseAddress
-                    else { return }
-                    for target in 0..<classes { out[target] = classifier.intercepts[target] }
-                    for feature in 0..<width {
-                        let value = Double(x[feature])
-                        for target in 0..<classes {
-                            out[target] += value * w[feature * classes + target]
-                        }
-                    }
-                }
-            }
+    /// The classifier of each labelling at one strength; nil if the factorisation fails.
+    package func classifiers(strength: Double) -> [LinearClassifier]? {
+        let p = problem
+        let system = Systems(p, borders: [p.train.count]).whole
+        let weights = DoubleBuffer(p.width * p.targets)
+        guard system.solve(strength, columns: p.targets, into: weights.pointer) else { return nil }
+        return (0..<p.labellings).map { labelling in
+            system.classifier(
+                weights.pointer + labelling * p.classes * p.width, classes: p.classes,
+                firstTarget: labelling * p.classes)
         }
-        return highest(scores, rows: rows.count, stride: classes, from: 0, classes: classes)
     }
 
     // MARK: Online code
@@ -193,24 +129,22 @@ package struct RidgeProbe {
     /// Bits of the training labels of the first labelling: the first block with the uniform code, each
     /// further one with softmax(τ · scores) of a probe fitted to all blocks before it. τ is
     /// `firstScale` for the first of these and then what would have coded the blocks before best.
-    private func codeLength(strength: Double) -> Double {
+    private func codeLength(strength: Double, borders: [Int], _ systems: Systems) -> Double {
         let p = problem
-        let borders = ProbeStatistics.blocks(p.train.count, least: 8 * p.classes)
+        let weights = DoubleBuffer(p.width * p.classes)
         var bits = Double(borders[0]) * log2(Double(p.classes))
-        moments.begin(at: p.features + p.train.lowerBound * p.width)
-        var start = 0
         var sent: [(scores: DoubleBuffer, rows: Range<Int>)] = []
-        for (seen, end) in zip(borders, borders.dropFirst()) {
-            moments.add(p, p.train.lowerBound + start..<p.train.lowerBound + seen)
-            start = seen
-            moments.prepare()
+        for (index, (seen, end)) in zip(borders, borders.dropFirst()).enumerated() {
             let rows = p.train.lowerBound + seen..<p.train.lowerBound + end
-            guard solve(strength) else {
+            let system = systems.system(index)
+            guard system.solve(strength, columns: p.classes, into: weights.pointer) else {
                 bits += Double(rows.count) * log2(Double(p.classes))
                 continue
             }
             let scale = sent.isEmpty ? Self.firstScale : Self.bestScale(sent, p)
-            let scores = scores(of: rows)
+            let features = system.standardiser.apply(p.features, rows)
+            let scores = system.scores(
+                features, rows: rows.count, weights: weights.pointer, columns: p.classes)
             bits += Self.bits(scores, rows, p, scale)
             sent.append((scores, rows))
         }
@@ -223,7 +157,7 @@ package struct RidgeProbe {
         var bits = 0.0
         for (place, row) in rows.enumerated() {
             bits += ProbeStatistics.bits(
-                scores.pointer + place * p.targets, p.classes, label: p.labels[0][row], scale: scale
+                scores.pointer + place * p.classes, p.classes, label: p.labels[0][row], scale: scale
             )
         }
         return bits
@@ -255,144 +189,42 @@ package struct RidgeProbe {
     }
 }
 
-/// Sums over rows: X'X, X'Y and the first moments, in f64, of features less a fixed origin (so that a
-/// feature far from zero loses no digits), and what the fit needs of them.
-final class Moments {
-    private static let chunkRows = 256
-    let width: Int
-    let targets: Int
-    /// Upper triangle, column-major.
-    private let gram: DoubleBuffer
-    private let cross: DoubleBuffer
-    private let chunk: DoubleBuffer
-    private let oneHot: DoubleBuffer
-    private var sums: [Double]
-    private var targetSums: [Double]
-    private var origin: [Double]
-    private var count = 0.0
+/// The systems of a problem's training rows up to each of several borders, from one pass over the rows.
+private struct Systems {
+    private let problem: ProbeProblem
+    private let borders: [Int]
+    /// Sums up to a border, where there are at least as many rows as features.
+    private let sums: [Int: FeatureSums]
+    /// Of all training rows.
+    let whole: RidgeSystem
 
-    /// The Gram matrix of standardised features: upper triangle, column-major [width, width].
-    let standardised: DoubleBuffer
-    /// Standardised features times centred targets: column-major [width, targets].
-    let products: DoubleBuffer
-    private(set) var means: [Double]
-    /// Means less the origin.
-    private(set) var offsets: [Double]
-    /// 1/standard deviation; 0 for a feature without variance.
-    private(set) var inverseDeviations: [Double]
-    private(set) var targetMeans: [Double]
-
-    init(width: Int, targets: Int) {
-        self.width = width
-        self.targets = targets
-        gram = DoubleBuffer(width * width)
-        cross = DoubleBuffer(width * targets)
-        chunk = DoubleBuffer(Self.chunkRows * width)
-        oneHot = DoubleBuffer(Self.chunkRows * targets)
-        standardised = DoubleBuffer(width * width)
-        products = DoubleBuffer(width * targets)
-        sums = Array(repeating: 0, count: width)
-        origin = sums
-        means = sums
-        offsets = sums
-        inverseDeviations = sums
-        targetSums = Array(repeating: 0, count: targets)
-        targetMeans = targetSums
+    init(_ problem: ProbeProblem, borders: [Int]) {
+        self.problem = problem
+        self.borders = borders
+        let train = problem.train
+        var sums: [Int: FeatureSums] = [:]
+        if train.count < problem.width {
+            whole = RidgeSystem(problem, rows: train)
+        } else {
+            let running = FeatureSums(
+                width: problem.width, targets: problem.targets,
+                origin: problem.features + train.lowerBound * problem.width)
+            var start = train.lowerBound
+            for border in borders where border >= problem.width {
+                let end = train.lowerBound + border
+                running.add(problem, start..<end)
+                start = end
+                if end < train.upperBound { sums[border] = FeatureSums(copying: running) }
+            }
+            whole = RidgeSystem(running)
+        }
+        self.sums = sums
     }
 
-    /// Forgets all rows; features are taken less the row at `first` from now on.
-    func begin(at first: UnsafePointer<Float>) {
-        gram.clear()
-        cross.clear()
-        for index in 0..<width {
-            origin[index] = Double(first[index])
-            sums[index] = 0
-        }
-        for index in 0..<targets { targetSums[index] = 0 }
-        count = 0
-    }
-
-    /// Hands over chunks of rows in f64 less the origin: [count, width].
-    func forChunks(
-        _ features: UnsafePointer<Float>, _ rows: Range<Int>,
-        _ body: (UnsafeMutablePointer<Double>, _ first: Int, _ count: Int) -> Void
-    ) {
-        for first in stride(from: rows.lowerBound, to: rows.upperBound, by: Self.chunkRows) {
-            let count = min(Self.chunkRows, rows.upperBound - first)
-            origin.withUnsafeBufferPointer { origin in
-                for row in 0..<count {
-                    let source = features + (first + row) * width
-                    let target = chunk.pointer + row * width
-                    for index in 0..<width {
-                        target[index] = Double(source[index]) - origin[index]
-                    }
-                }
-            }
-            body(chunk.pointer, first, count)
-        }
-    }
-
-    func add(_ problem: ProbeProblem, _ rows: Range<Int>) {
-        MatrixProduct.useOneThread()
-        forChunks(problem.features, rows) { chunk, first, count in
-            for row in 0..<count {
-                let out = oneHot.pointer + row * targets
-                for (labelling, labels) in problem.labels.enumerated() {
-                    let label = labels[first + row]
-                    for index in 0..<problem.classes {
-                        out[labelling * problem.classes + index] = index == label ? 1 : -1
-                    }
-                }
-                for index in 0..<targets { targetSums[index] += out[index] }
-            }
-            sums.withUnsafeMutableBufferPointer { sums in
-                for row in 0..<count {
-                    let values = chunk + row * width
-                    for index in 0..<width { sums[index] += values[index] }
-                }
-            }
-            cblas_dsyrk(
-                CblasColMajor, CblasUpper, CblasNoTrans, blasint(width), blasint(count), 1, chunk,
-                blasint(width), 1, gram.pointer, blasint(width))
-            cblas_dgemm(
-                CblasColMajor, CblasNoTrans, CblasTrans, blasint(width), blasint(targets),
-                blasint(count), 1, chunk, blasint(width), oneHot.pointer, blasint(targets), 1,
-                cross.pointer, blasint(width))
-            self.count += Double(count)
-        }
-    }
-
-    /// Makes `standardised`, `products` and the moments of the rows added so far.
-    func prepare() {
-        for index in 0..<width {
-            offsets[index] = sums[index] / count
-            means[index] = origin[index] + offsets[index]
-            let square = gram.pointer[index * width + index] / count
-            let variance = square - offsets[index] * offsets[index]
-            // Below the rounding of the difference there is no variance.
-            let isConstant = variance <= 1e-12 * square || variance <= 0
-            inverseDeviations[index] = isConstant ? 0 : 1 / variance.squareRoot()
-        }
-        for index in 0..<targets { targetMeans[index] = targetSums[index] / count }
-        for column in 0..<width {
-            let source = gram.pointer + column * width
-            let out = standardised.pointer + column * width
-            let (offset, inverse) = (offsets[column] * count, inverseDeviations[column])
-            offsets.withUnsafeBufferPointer { offsets in
-                inverseDeviations.withUnsafeBufferPointer { inverses in
-                    for row in 0...column {
-                        out[row] = (source[row] - offsets[row] * offset) * inverses[row] * inverse
-                    }
-                }
-            }
-        }
-        for target in 0..<targets {
-            let source = cross.pointer + target * width
-            let out = products.pointer + target * width
-            for row in 0..<width {
-                out[row] =
-                    (source[row] - offsets[row] * targetSums[target]) * inverseDeviations[row]
-            }
-        }
+    /// Of the rows before border `index`.
+    func system(_ index: Int) -> RidgeSystem {
+        if let sums = sums[borders[index]] { return RidgeSystem(sums) }
+        let first = problem.train.lowerBound
+        return RidgeSystem(problem, rows: first..<first + borders[index])
     }
 }

@@ -1,0 +1,66 @@
+import Tensors
+
+/// Mean 0 and variance 1 (divisor n) over given rows; a feature without variance becomes 0.
+struct Standardiser {
+    let width: Int
+    let means: [Double]
+    /// 1/standard deviation; 0 for a feature without variance.
+    let inverseDeviations: [Double]
+
+    init(means: [Double], inverseDeviations: [Double]) {
+        width = means.count
+        self.means = means
+        self.inverseDeviations = inverseDeviations
+    }
+
+    init(_ features: UnsafePointer<Float>, _ rows: Range<Int>, width: Int) {
+        var means = [Double](repeating: 0, count: width)
+        var squares = means
+        for row in rows {
+            for index in 0..<width { means[index] += Double(features[row * width + index]) }
+        }
+        for index in 0..<width { means[index] /= Double(rows.count) }
+        for row in rows {
+            for index in 0..<width {
+                let difference = Double(features[row * width + index]) - means[index]
+                squares[index] += difference * difference
+            }
+        }
+        let deviations = squares.indices.map { index in
+            let variance = squares[index] / Double(rows.count)
+            return variance <= 1e-20 * means[index] * means[index] || variance <= 0
+                ? 0 : 1 / variance.squareRoot()
+        }
+        self.init(means: means, inverseDeviations: deviations)
+    }
+
+    /// Standardised rows, [rows, width].
+    func apply(_ features: UnsafePointer<Float>, _ rows: Range<Int>) -> DoubleBuffer {
+        let out = DoubleBuffer(rows.count * width)
+        means.withUnsafeBufferPointer { means in
+            inverseDeviations.withUnsafeBufferPointer { inverses in
+                for (place, row) in rows.enumerated() {
+                    let source = features + row * width
+                    let target = out.pointer + place * width
+                    for index in 0..<width {
+                        target[index] = (Double(source[index]) - means[index]) * inverses[index]
+                    }
+                }
+            }
+        }
+        return out
+    }
+
+    /// A classifier of standardised features, [width + 1, classes], as one of raw features.
+    func raw(_ parameters: [Double], classes: Int) -> LinearClassifier {
+        var weights = Array(parameters[..<(width * classes)])
+        var intercepts = Array(parameters[(width * classes)...])
+        for feature in 0..<width {
+            for index in 0..<classes {
+                weights[feature * classes + index] *= inverseDeviations[feature]
+                intercepts[index] -= weights[feature * classes + index] * means[feature]
+            }
+        }
+        return LinearClassifier(weights: weights, intercepts: intercepts)
+    }
+}
