@@ -139,21 +139,6 @@ public final class ActivationFile {
         return set
     }
 
-    /// Over all threads: on one, decoding takes a tenth of the time that reading takes.
-    private static func decode(
-        _ stored: UnsafeRawPointer, into out: UnsafeMutablePointer<Float>, count: Int,
-        _ encoding: ActivationEncoding
-    ) {
-        let piece = 1 << 15
-        nonisolated(unsafe) let (stored, out) = (stored, out)
-        Parallel.forEach((count + piece - 1) / piece) { index in
-            let first = index * piece
-            encoding.decode(
-                stored + first * encoding.size, into: out + first,
-                count: min(piece, count - first))
-        }
-    }
-
     /// Reads one layer's values of consecutive stored tokens as f32.
     /// - Parameters:
     ///   - layer: a layer, for `resid` a boundary, that the site has.
@@ -191,9 +176,10 @@ public final class ActivationFile {
                 scratch.withUnsafeMutableBytes { raw in
                     do throws(ActivationError) {
                         try set.readStored(into: raw.baseAddress!, start: start, count: count)
-                        Self.decode(
-                            raw.baseAddress!, into: target, count: (end - token) * site.width,
-                            site.encoding)
+                        // On this thread: a piece is warm in its cache, and a second one that decodes
+                        // takes longer to wake than it saves.
+                        site.encoding.decode(
+                            raw.baseAddress!, into: target, count: (end - token) * site.width)
                     } catch {
                         failure = error
                     }
