@@ -106,6 +106,7 @@ public struct TaskProbe {
             nonisolated(unsafe) let fits = fits
             Parallel.forEach(problems.count) { fits[$0] = fit(problems[$0]) }
         }
+        DoubleBuffer.freeKept()
         return fits
     }
 

@@ -45,8 +45,8 @@ final class FeatureSums {
     func add(_ problem: ProbeProblem, _ rows: Range<Int>) {
         MatrixProduct.useOneThread()
         let chunkRows = min(Self.chunkRows, rows.count)
-        let chunk = DoubleBuffer(chunkRows * width)
-        let oneHot = DoubleBuffer(chunkRows * targets)
+        let chunk = DoubleBuffer(chunkRows * width, zeroed: false)
+        let oneHot = DoubleBuffer(chunkRows * targets, zeroed: false)
         for first in stride(from: rows.lowerBound, to: rows.upperBound, by: Self.chunkRows) {
             let count = min(Self.chunkRows, rows.upperBound - first)
             read(problem.features + first * width, count, into: chunk.pointer)
@@ -100,7 +100,7 @@ final class FeatureSums {
 
     /// The Gram matrix of standardised features: lower triangle, column-major [width, width].
     func standardisedGram(_ inverses: [Double]) -> DoubleBuffer {
-        let out = DoubleBuffer(width * width)
+        let out = DoubleBuffer(width * width, zeroed: false)
         sums.withUnsafeBufferPointer { sums in
             inverses.withUnsafeBufferPointer { inverses in
                 for column in 0..<width {
@@ -118,7 +118,7 @@ final class FeatureSums {
 
     /// Standardised features times centred targets: column-major [width, targets].
     func standardisedCross(_ inverses: [Double]) -> DoubleBuffer {
-        let out = DoubleBuffer(width * targets)
+        let out = DoubleBuffer(width * targets, zeroed: false)
         for target in 0..<targets {
             let mean = targetSums[target] / count
             for row in 0..<width {

@@ -79,26 +79,6 @@ package struct ProbeFit {
     package var codeLength: Double?
 }
 
-/// f64 memory of one fit.
-final class DoubleBuffer {
-    let pointer: UnsafeMutablePointer<Double>
-    let count: Int
-
-    init(_ count: Int) {
-        self.count = count
-        pointer = .allocate(capacity: max(1, count))
-        pointer.initialize(repeating: 0, count: max(1, count))
-    }
-
-    init(copying other: DoubleBuffer) {
-        count = other.count
-        pointer = .allocate(capacity: max(1, count))
-        pointer.initialize(from: other.pointer, count: max(1, count))
-    }
-
-    deinit { pointer.deallocate() }
-}
-
 /// The first class of the highest score of each row of [rows, stride].
 func highest(
     _ scores: UnsafePointer<Double>, rows: Int, stride: Int, from first: Int, classes: Int

@@ -30,7 +30,7 @@ package struct RidgeProbe {
         let system = systems.whole
         let strengths = Self.strengths.reversed().map(\.self)
         let columns = strengths.count * p.targets
-        let weights = DoubleBuffer(p.width * columns)
+        let weights = DoubleBuffer(p.width * columns, zeroed: false)
         let solved = strengths.indices.map { index in
             system.solve(
                 strengths[index], columns: p.targets,

@@ -31,7 +31,7 @@ final class RidgeSystem {
         matrix = sums.standardisedGram(standardiser.inverseDeviations)
         right = sums.standardisedCross(standardiser.inverseDeviations)
         rows = nil
-        factor = DoubleBuffer(order * order)
+        factor = DoubleBuffer(order * order, zeroed: false)
     }
 
     /// From the rows themselves, which then are all in memory in f64.
@@ -42,13 +42,13 @@ final class RidgeSystem {
         order = range.count
         standardiser = Standardiser(problem.features, range, width: width)
         let rows = standardiser.apply(problem.features, range)
-        matrix = DoubleBuffer(order * order)
+        matrix = DoubleBuffer(order * order, zeroed: false)
         cblas_dsyrk(
             CblasColMajor, CblasLower, CblasTrans, blasint(order), blasint(width), 1, rows.pointer,
             blasint(width), 0, matrix.pointer, blasint(order))
-        let oneHot = DoubleBuffer(order * targets)
+        let oneHot = DoubleBuffer(order * targets, zeroed: false)
         problem.storeTargets(range, into: oneHot.pointer)
-        right = DoubleBuffer(order * targets)
+        right = DoubleBuffer(order * targets, zeroed: false)
         var means = [Double](repeating: 0, count: targets)
         for target in 0..<targets {
             for row in 0..<order { means[target] += oneHot.pointer[row * targets + target] }
@@ -60,7 +60,7 @@ final class RidgeSystem {
         }
         targetMeans = means
         self.rows = rows
-        factor = DoubleBuffer(order * order)
+        factor = DoubleBuffer(order * order, zeroed: false)
     }
 
     /// Weights of standardised features for the first `columns` targets: column-major [d, columns].
@@ -83,7 +83,7 @@ final class RidgeSystem {
             dpotrs_("L", &n, &count, factor.pointer, &n, weights, &n, &info, 1)
             return info == 0
         }
-        let dual = DoubleBuffer(order * columns)
+        let dual = DoubleBuffer(order * columns, zeroed: false)
         dual.pointer.update(from: right.pointer, count: order * columns)
         dpotrs_("L", &n, &count, factor.pointer, &n, dual.pointer, &n, &info, 1)
         guard info == 0 else { return false }
@@ -98,7 +98,7 @@ final class RidgeSystem {
     func scores(
         _ standardised: DoubleBuffer, rows: Int, weights: UnsafePointer<Double>, columns: Int
     ) -> DoubleBuffer {
-        let scores = DoubleBuffer(rows * columns)
+        let scores = DoubleBuffer(rows * columns, zeroed: false)
         cblas_dgemm(
             CblasColMajor, CblasTrans, CblasNoTrans, blasint(columns), blasint(rows),
             blasint(width), 1, weights, blasint(width), standardised.pointer, blasint(width), 0,

@@ -36,7 +36,7 @@ struct Standardiser {
 
     /// Standardised rows, [rows, width].
     func apply(_ features: UnsafePointer<Float>, _ rows: Range<Int>) -> DoubleBuffer {
-        let out = DoubleBuffer(rows.count * width)
+        let out = DoubleBuffer(rows.count * width, zeroed: false)
         means.withUnsafeBufferPointer { means in
             inverseDeviations.withUnsafeBufferPointer { inverses in
                 for (place, row) in rows.enumerated() {
