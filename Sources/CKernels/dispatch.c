@@ -201,6 +201,46 @@ void etd_product(const float *left, size_t rows, const float *right, size_t colu
     table()->product(left, rows, right, columns, depth, out, stride);
 }
 
+static const etd_bf16_kernels_t *bf16_table(void) {
+#if defined(__x86_64__)
+    if (etd_cpu_level() == ETD_CPU_AVX512 && __builtin_cpu_supports("avx512bf16"))
+        return &etd_kernels_avx512_bf16;
+#endif
+    return NULL;
+}
+
+static const etd_bf16_kernels_t *bf16(void) {
+    const etd_bf16_kernels_t *kernels = bf16_table();
+    if (!kernels) abort();
+    return kernels;
+}
+
+int etd_multiplies_bf16(void) { return bf16_table() != NULL; }
+
+size_t etd_left_stride_bf16(size_t depth) { return bf16()->left_stride(depth); }
+
+size_t etd_right_strip_bf16(void) { return bf16()->right_strip; }
+
+size_t etd_right_size_bf16(size_t columns, size_t depth) {
+    size_t strip = bf16()->right_strip;
+    return (columns + strip - 1) / strip * strip * ((depth + 1) / 2 * 2);
+}
+
+void etd_pack_right_bf16(const uint16_t *w, size_t count, size_t stride, size_t depth,
+                         uint16_t *packed) {
+    bf16()->pack_right(w, count, stride, depth, packed);
+}
+
+void etd_pack_right_turned_bf16(const float *w, size_t count, size_t stride, size_t depth,
+                                uint16_t *packed) {
+    bf16()->pack_right_turned(w, count, stride, depth, packed);
+}
+
+void etd_product_bf16(const uint16_t *left, size_t rows, const uint16_t *right, size_t columns,
+                      size_t depth, float *out, size_t stride, int adds) {
+    bf16()->product(left, rows, right, columns, depth, out, stride, adds);
+}
+
 void etd_rms_norm_backward(const float *x, const float *weight, float offset, float epsilon,
                            const float *gradient, float *out, size_t d) {
     table()->rms_norm_backward(x, weight, offset, epsilon, gradient, out, d);

@@ -49,10 +49,20 @@ typedef struct {
     void (*turn_bf16)(const float *, size_t, size_t, uint16_t *);
 } etd_kernel_table_t;
 
+// What a CPU that multiplies bf16 has beside them.
+typedef struct {
+    size_t right_strip;
+    size_t (*left_stride)(size_t);
+    void (*pack_right)(const uint16_t *, size_t, size_t, size_t, uint16_t *);
+    void (*pack_right_turned)(const float *, size_t, size_t, size_t, uint16_t *);
+    void (*product)(const uint16_t *, size_t, const uint16_t *, size_t, size_t, float *, size_t, int);
+} etd_bf16_kernels_t;
+
 extern const etd_kernel_table_t etd_kernels_scalar;
 #if defined(__x86_64__)
 extern const etd_kernel_table_t etd_kernels_avx2;
 extern const etd_kernel_table_t etd_kernels_avx512;
+extern const etd_bf16_kernels_t etd_kernels_avx512_bf16;
 #endif
 
 #endif

@@ -34,10 +34,12 @@ int etd_onednn_multiplies_bf16(void) {
     // AVX512-BF16 is leaf 7.1 EAX bit 5, AMX-BF16 leaf 7.0 EDX bit 22 (Intel SDM, CPUID). oneDNN knows
     // whether the system lets a process use them.
     int has = __get_cpuid_count(7, 1, &a, &b, &c, &d) && (a >> 5 & 1);
-    has = has || (__get_cpuid_count(7, 0, &a, &b, &c, &d) && (d >> 22 & 1));
-    return has && dnnl_get_effective_cpu_isa() >= dnnl_cpu_isa_avx512_core_bf16;
+    int has_tiles = __get_cpuid_count(7, 0, &a, &b, &c, &d) && (d >> 22 & 1);
+    dnnl_cpu_isa_t isa = dnnl_get_effective_cpu_isa();
+    if (!(has || has_tiles) || isa < dnnl_cpu_isa_avx512_core_bf16) return ETD_ONEDNN_NONE;
+    return has_tiles && isa >= dnnl_cpu_isa_avx512_core_amx ? ETD_ONEDNN_AMX : ETD_ONEDNN_AVX512;
 #else
-    return 0;
+    return ETD_ONEDNN_NONE;
 #endif
 }
 
@@ -224,7 +226,7 @@ int etd_onednn_multiply(int type, const void *left, size_t rows, size_t left_str
 
 const char *etd_onednn_version(void) { return NULL; }
 
-int etd_onednn_multiplies_bf16(void) { return 0; }
+int etd_onednn_multiplies_bf16(void) { return ETD_ONEDNN_NONE; }
 
 int etd_onednn_multiply(int type, const void *left, size_t rows, size_t left_stride,
                         const void *right, size_t columns, size_t right_stride, size_t depth,

@@ -50,9 +50,7 @@ public struct ModelOptions: ParsableArguments {
     public func apply(quiet: Bool) {
         if let threads { Parallel.threads = threads }
         if precision == .bf16, !Arithmetic.bf16.isAvailable, !quiet {
-            let reason =
-                Arithmetic.oneDNNVersion == nil
-                ? "this build has no oneDNN" : "this CPU has neither AVX512-BF16 nor AMX"
+            let reason = "this CPU has neither AVX512-BF16 nor, in a build with oneDNN, AMX"
             Terminal.note("--precision bf16: \(reason); computing in f32")
         }
     }

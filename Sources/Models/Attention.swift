@@ -202,7 +202,7 @@ package struct BlockedAttention {
             }
         }
         PackedColumns(
-            valueRows, count: width, width: keys.count, stride: width, turned: true,
+            turned: valueRows, count: width, width: keys.count, stride: width,
             memory: work.right
         ).multiply(
             weights, rows: 0..<rows.count, columns: 0..<width, into: work.part, stride: width)

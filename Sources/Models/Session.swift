@@ -9,7 +9,7 @@ import Tensors
 /// Not for use from several threads at once.
 public final class Session {
     /// Positions that go through all steps together.
-    public static let blockLength = 256
+    public static let blockLength = 512
 
     public let model: Transformer
     public let plan: LayerPlan

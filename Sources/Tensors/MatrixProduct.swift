@@ -2,8 +2,8 @@ import COpenBLAS
 
 /// Dense products: this file cuts the work into tiles and spreads them.
 ///
-/// Products with weights run on the project's own kernel (bf16 on oneDNN), whose bytes depend on neither
-/// the number of rows nor the tiling; the strided tiles of attention run on OpenBLAS.
+/// Products with weights run on the project's own kernels (bf16 on AMX: on oneDNN), whose bytes depend on
+/// neither the number of rows nor the tiling; strided tiles run on OpenBLAS.
 public enum MatrixProduct {
     /// OpenBLAS must not start threads of its own. Every entry point below goes through this.
     static let singleThreadedBLAS: Void = openblas_set_num_threads(1)
@@ -21,12 +21,13 @@ public enum MatrixProduct {
 
     /// How many weight rows one item of work takes: a function of the shape alone.
     ///
-    /// f32: few enough values to stay in the second-level cache. bf16: oneDNN lays the rows out anew in
-    /// every call, so an item is large; an even number of items, since they are few.
+    /// Few enough values to stay in the second-level cache. oneDNN lays the rows out anew in every call,
+    /// so there an item is large; an even number of items, since they are few.
     static func panelRows(rows: Int, depth: Int, _ arithmetic: Arithmetic) -> Int {
         let granule = PackedColumns.columnGranule
-        guard arithmetic == .bf16 else {
-            return max(granule, min(96, (1 << 16) / max(1, depth)) / granule * granule)
+        guard arithmetic == .bf16, BF16Engine.current == .oneDNN else {
+            let values = arithmetic == .bf16 ? 1 << 18 : 1 << 16
+            return max(granule, min(96, values / max(1, depth)) / granule * granule)
         }
         let pairs = (rows + 255) / 256
         return max(granule, (rows / (2 * max(1, pairs)) + granule - 1) / granule * granule)

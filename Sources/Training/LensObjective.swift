@@ -77,12 +77,17 @@ public final class LensObjective {
         let panels = stride(from: 0, to: range.count, by: Self.panelColumns).map { start in
             start..<min(range.count, start + Self.panelColumns)
         }
-        Parallel.forEach(panels.count) { index in
-            self.turn(
-                range.lowerBound + panels[index].lowerBound..<range.lowerBound
-                    + panels[index].upperBound, into: self.turned[index])
+        var turned = [PackedColumns?](repeating: nil, count: panels.count)
+        turned.withUnsafeMutableBufferPointer { turned in
+            nonisolated(unsafe) let turned = turned
+            Parallel.forEach(panels.count) { index in
+                let ids = panels[index]
+                turned[index] = self.turn(
+                    range.lowerBound + ids.lowerBound..<range.lowerBound + ids.upperBound,
+                    into: self.turned[index])
+            }
         }
-        let backward = panels.indices.map { turnedColumns($0, count: panels[$0].count) }
+        let backward = turned.compactMap(\.self)
         let tile = Self.rowsPerTile
         let arithmetic = productArithmetic
         nonisolated(unsafe) let expected = expected
@@ -117,27 +122,11 @@ public final class LensObjective {
     }
 
     /// Lays out the rows `ids` of the unembedding as columns.
-    private func turn(_ ids: Range<Int>, into memory: FloatBuffer) {
+    private func turn(_ ids: Range<Int>, into memory: FloatBuffer) -> PackedColumns {
         unembedding.withRows(ids) { values in
-            if productArithmetic == .bf16 {
-                memory.pointer.withMemoryRebound(to: UInt16.self, capacity: 2 * memory.count) {
-                    etd_turn_bf16(values, ids.count, width, $0)
-                }
-            } else {
-                etd_pack_right_turned(values, width, width, ids.count, memory.pointer)
-            }
+            PackedColumns(
+                turned: values, count: width, width: ids.count, stride: width, productArithmetic,
+                memory: memory.pointer)
         }
-    }
-
-    private func turnedColumns(_ panel: Int, count: Int) -> PackedColumns {
-        let memory = turned[panel]
-        guard productArithmetic == .bf16 else {
-            return PackedColumns(packed: memory.pointer, count: width, width: count)
-        }
-        let matrix = WeightMatrix(
-            type: .bf16, rows: width, columns: count,
-            bytes: UnsafeRawBufferPointer(start: memory.pointer, count: memory.count * 4),
-            arithmetic: .bf16, owner: memory)
-        return PackedColumns(matrix, 0..<width, memory: memory.pointer)
     }
 }

@@ -195,8 +195,8 @@ final class TranslatorPass: Tap {
                     etd_add(self.biasGradients[boundary].pointer, g, width)
                 }
                 let right = PackedColumns(
-                    self.inputs.pointer + start * width, count: width, width: count,
-                    stride: width, turned: true, memory: scratch)
+                    turned: self.inputs.pointer + start * width, count: width, width: count,
+                    stride: width, memory: scratch)
                 let left = PackedRows(
                     turned: self.expected.pointer + start * width, count: width, width: count,
                     stride: width, memory: scratch + columns * count)

@@ -122,7 +122,7 @@ import Testing
             let packedLeft = PackedRows(
                 turned: left, count: rows, width: depth, stride: rows, memory: leftMemory.pointer)
             let packedRight = PackedColumns(
-                right, count: columns, width: depth, stride: columns, turned: true,
+                turned: right, count: columns, width: depth, stride: columns,
                 memory: rightMemory.pointer)
             var out = before
             packedRight.accumulate(

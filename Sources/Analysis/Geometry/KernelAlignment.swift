@@ -59,12 +59,13 @@ public final class KernelAlignment: Tap {
         }
         guard activation.index == boundaries - 1 else { return }
         filled = rows
-        guard filled >= Self.batchTokens else { return }
-        take(Self.batchTokens)
-        filled -= Self.batchTokens
-        for boundary in 0..<boundaries {
-            let start = batch.pointer + boundary * room * width
-            memmove(start, start + Self.batchTokens * width, filled * width * 4)
+        while filled >= Self.batchTokens {
+            take(Self.batchTokens)
+            filled -= Self.batchTokens
+            for boundary in 0..<boundaries {
+                let start = batch.pointer + boundary * room * width
+                memmove(start, start + Self.batchTokens * width, filled * width * 4)
+            }
         }
     }
 

@@ -167,4 +167,32 @@ void etd_pack_right_turned(const float *w, size_t count, size_t stride, size_t d
 void etd_product(const float *left, size_t rows, const float *right, size_t columns, size_t depth,
                  float *out, size_t stride);
 
+// MARK: bf16 products, one tile at a time on the calling thread
+
+// 1 if the level in use multiplies bf16 itself (AVX-512 on a CPU with AVX512-BF16); the functions below
+// are for that case only, and end the process in any other.
+int etd_multiplies_bf16(void);
+
+// Values from one row of a left side of `depth` values to the next: at least `depth`, and even. A left
+// side is rows of bf16; where the depth is odd, the value after each row's last must be 0.
+size_t etd_left_stride_bf16(size_t depth);
+
+// Values that a packed right side takes.
+size_t etd_right_size_bf16(size_t columns, size_t depth);
+
+// Columns of a strip of the right side.
+size_t etd_right_strip_bf16(void);
+
+// As etd_pack_right and etd_pack_right_turned, of columns in bf16 and of columns that are rounded to it.
+void etd_pack_right_bf16(const uint16_t *w, size_t count, size_t stride, size_t depth,
+                         uint16_t *packed);
+void etd_pack_right_turned_bf16(const float *w, size_t count, size_t stride, size_t depth,
+                                uint16_t *packed);
+
+// out[rows, columns] = left · right, or with `adds` += in place of =, from a left side in rows and a packed
+// right one. Sums are f32; a value is one chain over the depth, so its bytes do not depend on `rows` or
+// `columns`.
+void etd_product_bf16(const uint16_t *left, size_t rows, const uint16_t *right, size_t columns,
+                      size_t depth, float *out, size_t stride, int adds);
+
 #endif

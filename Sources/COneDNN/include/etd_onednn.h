@@ -11,7 +11,8 @@ enum etd_onednn_type { ETD_ONEDNN_F32 = 0, ETD_ONEDNN_BF16 = 1 };
 // oneDNN's version such as "2.6.3", or NULL in a build without it (package trait OneDNN).
 const char *etd_onednn_version(void);
 
-// 1 when this build has oneDNN and this CPU multiplies bf16 by itself (AVX512-BF16 or AMX-BF16).
+// What this build's oneDNN multiplies bf16 with on this CPU.
+enum etd_onednn_bf16 { ETD_ONEDNN_NONE = 0, ETD_ONEDNN_AVX512 = 1, ETD_ONEDNN_AMX = 2 };
 int etd_onednn_multiplies_bf16(void);
 
 // out[rows, columns] f32 = left[rows, depth] · right[columns, depth]ᵀ, both of `type`, sums in f32.
