@@ -153,10 +153,25 @@ import Testing
         #expect(
             chart([.init(name: "a", tone: 1, points: points([6, 0.2, 0.2, 0.3]))])
                 .prefersLogarithm)
-        #expect(
-            !chart([.init(name: "a", tone: 1, points: points([6, 0.2, 0, 0.3]))])
-                .prefersLogarithm)
-        #expect(!chart([.init(name: "a", tone: 1, points: points([3, 2, 1]))]).prefersLogarithm)
+        for values in [[3, 2, 1], [6, 0.2, -0.1, 0.3], [6, 0.2, 0, 0, 0.3]] {
+            let chart = chart([.init(name: "a", tone: 1, points: points(values))])
+            #expect(!chart.prefersLogarithm, "\(values)")
+        }
+        var shares = chart([.init(name: "a", tone: 1, points: points([1, 0.01, 0.01, 0.02]))])
+        #expect(shares.prefersLogarithm)
+        shares.top = 1
+        #expect(!shares.prefersLogarithm)
+    }
+
+    /// A divergence is 0 at the output's boundary.
+    @Test func aLogarithmicAxisLeavesZeroOutOfTheLine() {
+        let chart = chart([.init(name: "a", tone: 1, points: points([90, 0.2, 0.3, 0.2, 0]))])
+        #expect(chart.prefersLogarithm)
+        let reader = PageReader(chart.svg().text)
+        #expect(reader.problem == nil)
+        #expect(reader.count("circle") == 4)
+        #expect(reader.elements.count { $0.attributes["class"] == "hit" } == 5)
+        #expect(reader.text.contains("a: 0"))
     }
 
     @Test func sharesStayBetweenZeroAndOne() {

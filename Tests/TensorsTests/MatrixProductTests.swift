@@ -297,7 +297,7 @@ private func naiveProduct(
             let met = Atomic<Int>(0)
             Parallel.forEach(2) { _ in
                 arrived.wrappingAdd(1, ordering: .acquiringAndReleasing)
-                let deadline = Date().addingTimeInterval(10)
+                let deadline = Date().addingTimeInterval(120)
                 while arrived.load(ordering: .acquiring) < 2, Date() < deadline { usleep(100) }
                 if arrived.load(ordering: .acquiring) == 2 {
                     met.wrappingAdd(1, ordering: .relaxed)

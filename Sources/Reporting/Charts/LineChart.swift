@@ -66,17 +66,31 @@ package struct LineChart: Sendable {
         self.xName = xName
     }
 
-    /// Values so unequal that a linear axis would show one of them: all positive, and the largest
-    /// more than 15 times the middle one.
+    /// Values so unequal that a linear axis would show one of them: none negative, few of them 0, and the
+    /// largest more than 15 times the middle one. Never shares, whose `top` is fixed.
     package var prefersLogarithm: Bool {
         let values = series.flatMap(\.points).compactMap(\.y).sorted()
-        guard let low = values.first, let high = values.last, low > 0 else { return false }
-        return high > 15 * values[values.count / 2]
+        let positive = values.filter { $0 > 0 }
+        guard top == nil, let low = values.first, let high = positive.last, low >= 0,
+            4 * (values.count - positive.count) <= values.count
+        else { return false }
+        return high > 15 * positive[positive.count / 2]
     }
 
     package func svg() -> Markup {
-        let points = series.flatMap(\.points)
         let logarithmic = prefersLogarithm
+        // A logarithmic axis has no place for 0, such as a divergence of the output from itself: the line
+        // ends before it, and the tooltip says it.
+        let series = series.map { series in
+            var drawn = series
+            drawn.points = series.points.map { point in
+                var point = point
+                if logarithmic, point.y == 0 { point.y = nil }
+                return point
+            }
+            return drawn
+        }
+        let points = series.flatMap(\.points)
         let extent = yExtent(points, logarithmic: logarithmic)
         let xs = points.map(\.x)
         let (low, high) = (xs.min() ?? 0, xs.max() ?? 1)
