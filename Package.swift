@@ -165,7 +165,7 @@ let package = Package(
             ]),
         .testTarget(name: "ReportingTests", dependencies: ["Reporting", "TestSupport"]),
         .testTarget(
-            name: "CommandTests", dependencies: ["Activations", "Files", "TestSupport"]),
+            name: "CommandTests", dependencies: ["Activations", "Files", "Tensors", "TestSupport"]),
     ],
     swiftLanguageModes: [.v6]
 )

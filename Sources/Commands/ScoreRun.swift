@@ -37,7 +37,11 @@ public struct ScoreRun {
         var requests: [(line: Int, request: ScoreRequest)] = []
         let context = loaded.model.configuration.contextLength
         let vocabulary = loaded.model.configuration.vocabularySize
-        for (index, line) in try TextLines.read(path: input).enumerated() {
+        let file = try TextLines(path: input)
+        var number = 0
+        while let line = try file.next() {
+            defer { number += 1 }
+            let index = number
             let request = try reader.read(line, number: index + 1)
             guard request.tokens.count <= context else {
                 throw ScoreError.line(

@@ -83,9 +83,10 @@ public struct CorpusReader: Sendable {
 
     private func lines(_ path: String) throws(CorpusError) -> [Document] {
         var documents: [Document] = []
-        for (index, line) in try TextLines.read(path: path).enumerated() {
-            let number = index + 1
-            if let limit, documents.count == limit { break }
+        let lines = try TextLines(path: path)
+        var number = 0
+        while limit.map({ documents.count < $0 }) ?? true, let line = try lines.next() {
+            number += 1
             if line.allSatisfy({ $0 == 0x20 || $0 == 0x09 }) { continue }
             let json: JSON
             do {

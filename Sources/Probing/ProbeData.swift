@@ -61,16 +61,22 @@ public enum ProbeDataReader {
 
     /// - Throws: `ProbeTaskError` naming the file and, where there is one, the line.
     public static func read(path: String) throws(ProbeTaskError) -> ProbeTaskData {
-        let contents: [[UInt8]]
-        do {
-            contents = try TextLines.read(path: path)
-        } catch {
-            throw .data(path: path, problem: "\(error)".replacing("\(path): ", with: ""))
+        func reading<Result>(
+            _ body: () throws(CorpusError) -> Result
+        ) throws(ProbeTaskError) -> Result {
+            do throws(CorpusError) {
+                return try body()
+            } catch {
+                throw .data(path: path, problem: "\(error)".replacing("\(path): ", with: ""))
+            }
         }
+        let file = try reading { () throws(CorpusError) in try TextLines(path: path) }
         var lines: [Line] = []
-        for (index, content) in contents.enumerated() {
+        var number = 0
+        while let content = try reading({ () throws(CorpusError) in try file.next() }) {
+            number += 1
             if content.allSatisfy({ $0 == 0x20 || $0 == 0x09 }) { continue }
-            lines.append(try line(content, number: index + 1, path: path))
+            lines.append(try line(content, number: number, path: path))
         }
         guard !lines.isEmpty else { throw .data(path: path, problem: "holds no example") }
         let withSplit = lines.count { $0.hasSplit }

@@ -125,6 +125,44 @@ import Tokenizers
         }
     }
 
+    /// A gzip file of stored blocks (RFC 1951, 3.2.4; RFC 1952).
+    private static func stored(_ content: [UInt8]) -> [UInt8] {
+        func words(_ value: Int, _ count: Int) -> [UInt8] {
+            (0..<count).map { UInt8(value >> (8 * $0) & 255) }
+        }
+        var file: [UInt8] = [31, 139, 8, 0, 0, 0, 0, 0, 0, 255]
+        for start in stride(from: 0, to: content.count, by: 65_535) {
+            let block = content[start..<min(content.count, start + 65_535)]
+            file += [block.endIndex == content.count ? 1 : 0]
+            file += words(block.count, 2) + words(~block.count & 65_535, 2) + block
+        }
+        var sum: UInt32 = .max
+        for byte in content {
+            sum ^= UInt32(byte)
+            for _ in 0..<8 { sum = sum >> 1 ^ (sum & 1 == 1 ? 0xEDB8_8320 : 0) }
+        }
+        return file + words(Int(~sum), 4) + words(content.count, 4)
+    }
+
+    /// Lines that end anywhere in what is read at once, longer ones too; and of a file that is cut off
+    /// what stands before is read where no more is wanted.
+    @Test func longGzipFilesAreReadPieceByPiece() throws {
+        let folder = try ScratchDirectory()
+        let lengths = [1, 9_000, 300_000, 2, 70_000, 131_072, 5]
+        let documents = lengths.enumerated().map { index, length in
+            (0..<length).map { Int32(($0 + index) % 10) }
+        }
+        let text = documents.map { "{\"tokens\": \($0)}\n" }.joined()
+        let bytes = Self.stored(Array(text.utf8))
+        let whole = try folder.write(bytes, to: "whole.jsonl.gz")
+        let reader = CorpusReader.ofIDs(window: 1 << 20)
+        #expect(try reader.read(path: whole).map(\.tokens) == documents)
+        let cut = try folder.write(Array(bytes.dropLast(100)), to: "cut.jsonl.gz")
+        #expect(readingError(reader, cut) != nil)
+        let limited = CorpusReader.ofIDs(window: 1 << 20, limit: 3)
+        #expect(try limited.read(path: cut).map(\.tokens) == Array(documents[..<3]))
+    }
+
     @Test func aMissingGzipFileIsSaidToBeMissing() throws {
         let folder = try ScratchDirectory()
         let path = folder.file("missing.jsonl.gz")
