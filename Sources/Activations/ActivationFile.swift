@@ -176,8 +176,8 @@ public final class ActivationFile {
                 scratch.withUnsafeMutableBytes { raw in
                     do throws(ActivationError) {
                         try set.readStored(into: raw.baseAddress!, start: start, count: count)
-                        // On this thread: a piece is warm in its cache, and a second one that decodes
-                        // takes longer to wake than it saves.
+                        // On this thread, where the piece is warm: spread over all, or beside the
+                        // next reading, it was slower (docs/performance.md).
                         site.encoding.decode(
                             raw.baseAddress!, into: target, count: (end - token) * site.width)
                     } catch {

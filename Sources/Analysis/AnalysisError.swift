@@ -16,8 +16,8 @@ public enum AnalysisError: Error, Equatable, CustomStringConvertible {
         case .tunedLens(let path, let problem): path.map { "\($0): \(problem)" } ?? problem
         case .momentsOutOfRange(let place):
             "the moments of \(place) leave their range: a product of two values, summed over a block of "
-                + "\(Session.blockLength) positions, is beyond 2^54 (1.8e16), a sum over all positions beyond 2^66 (7e19), or a "
-                + "value is no number; run fewer documents, or leave this site or layer out"
+                + "\(Session.blockLength) positions, is beyond 2^54 (1.8e16), a sum over all positions "
+                + "beyond 2^66 (7e19), or a value is no number; run fewer documents, or leave this site or layer out"
         case .selfCheckFailed(let name, let value, let limit):
             "self-check failed: \(name) is \(value), allowed \(limit): the numbers of this run would "
                 + "be wrong, so nothing was written; please report the model"

@@ -50,8 +50,9 @@ public struct ModelOptions: ParsableArguments {
     public func apply(quiet: Bool) {
         if let threads { Parallel.threads = threads }
         if precision == .bf16, !Arithmetic.bf16.isAvailable, !quiet {
-            let reason = "this CPU has neither AVX512-BF16 nor, in a build with oneDNN, AMX"
-            Terminal.note("--precision bf16: \(reason); computing in f32")
+            Terminal.note(
+                "--precision bf16: this CPU has neither AVX512-BF16 nor, in a build with oneDNN, "
+                    + "AMX; computing in f32")
         }
     }
 

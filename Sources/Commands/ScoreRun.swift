@@ -40,23 +40,22 @@ public struct ScoreRun {
         let file = try TextLines(path: input)
         var number = 0
         while let line = try file.next() {
-            defer { number += 1 }
-            let index = number
-            let request = try reader.read(line, number: index + 1)
+            number += 1
+            let request = try reader.read(line, number: number)
             guard request.tokens.count <= context else {
                 throw ScoreError.line(
-                    path: input, line: index + 1,
+                    path: input, line: number,
                     problem: ModelError.tooLong(tokens: request.tokens.count, context: context)
                         .description)
             }
             if let id = request.tokens.first(where: { $0 < 0 || $0 >= vocabulary }) {
                 throw ScoreError.line(
-                    path: input, line: index + 1,
+                    path: input, line: number,
                     problem:
                         "token id \(id) is outside the vocabulary of \(vocabulary); were these "
                         + "tokens made with another tokenizer?")
             }
-            requests.append((index, request))
+            requests.append((number - 1, request))
         }
         guard !requests.isEmpty else { throw CorpusError.empty(path: input) }
 

@@ -70,19 +70,19 @@ public enum ProbeStatistics {
 
 /// Selectivity's bootstrap. The unit that is drawn is the control task's item: examples of one item
 /// share a control label, so they are no independent evidence.
-struct SelectivityBootstrap {
-    static let resamples = 1000
+package struct SelectivityBootstrap {
+    package static let resamples = 1000
     /// Resamples whose item counts are in memory together.
     private static let blockDraws = 50
 
     /// Selectivity at each boundary of each resample: [resamples][boundaries].
-    let draws: [[Double]]
+    package let draws: [[Double]]
 
     /// - Parameters:
     ///   - items: of each test example, from 0.
     ///   - differences: correct (1 or 0) less correct on the control task, of each test example at each
     ///     boundary: [boundaries][examples].
-    init(items: [Int], differences: [[Int8]], seed: UInt64) {
+    package init(items: [Int], differences: [[Int8]], seed: UInt64) {
         let count = (items.max() ?? -1) + 1
         // Correct less correct on the control task by boundary, and in the last row how many: of each
         // item.

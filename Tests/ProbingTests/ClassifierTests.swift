@@ -230,6 +230,28 @@ private struct Fixture {
         }
     }
 
+    /// The product that gives all resamples against drawing items and adding up, one after the other.
+    @Test(arguments: [1, 7, 130])
+    func resamplesAreThoseOfThePlainWay(_ count: Int) {
+        var random = SplitMix64(seed: 11)
+        let items = (0..<3 * count).map { $0 < count ? $0 : random.below(count) }
+        let differences = (0..<5).map { _ in items.map { _ in Int8(random.below(3)) - 1 } }
+        let bootstrap = SelectivityBootstrap(items: items, differences: differences, seed: 29)
+        #expect(bootstrap.draws.count == SelectivityBootstrap.resamples)
+        random = SplitMix64(seed: 29)
+        for draw in bootstrap.draws {
+            let drawn = (0..<count).map { _ in random.below(count) }
+            var (size, sums) = (0, [Int](repeating: 0, count: differences.count))
+            for item in drawn {
+                for (place, other) in items.enumerated() where other == item {
+                    size += 1
+                    for index in sums.indices { sums[index] += Int(differences[index][place]) }
+                }
+            }
+            #expect(draw == sums.map { Double($0) / Double(size) })
+        }
+    }
+
     @Test func percentilesAreThoseOfNumPy() throws {
         let json = try golden("statistics.json")
         let interval = ProbeStatistics.interval(try json.doubles("values"))
