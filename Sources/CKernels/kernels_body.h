@@ -14,11 +14,19 @@
 #pragma STDC FP_CONTRACT OFF
 #pragma clang diagnostic ignored "-Wpsabi"
 
+// Where rounding twice is too slow: the levels that fuse give the same bytes, the scalar one others.
+#if ETD_FUSED
+#define MULTIPLY_ADD(a, b, c) __builtin_elementwise_fma(a, b, c)
+#else
+#define MULTIPLY_ADD(a, b, c) ((a) * (b) + (c))
+#endif
+
 #define LANES 16
 typedef float v16f __attribute__((vector_size(64)));
 typedef int32_t v16i __attribute__((vector_size(64)));
 typedef double v8d __attribute__((vector_size(64)));
 typedef float v8f __attribute__((vector_size(32)));
+typedef float v4f __attribute__((vector_size(16)));
 
 static inline v16f load16(const float *x) {
     v16f v;
@@ -41,26 +49,42 @@ static inline v16f select16(v16i mask, v16f yes, v16f no) {
 
 static inline v16f max16(v16f a, v16f b) { return select16(a > b, a, b); }
 
+static inline v8f low8(v16f v) { return __builtin_shufflevector(v, v, 0, 1, 2, 3, 4, 5, 6, 7); }
+
+static inline v8f high8(v16f v) {
+    return __builtin_shufflevector(v, v, 8, 9, 10, 11, 12, 13, 14, 15);
+}
+
+static inline v4f low4(v8f v) { return __builtin_shufflevector(v, v, 0, 1, 2, 3); }
+
+static inline v4f high4(v8f v) { return __builtin_shufflevector(v, v, 4, 5, 6, 7); }
+
 static inline float sum_lanes(v16f v) {
-    float x[LANES];
-    memcpy(x, &v, sizeof x);
-    for (size_t width = LANES / 2; width > 0; width /= 2)
-        for (size_t i = 0; i < width; i++) x[i] += x[i + width];
-    return x[0];
+    v8f eight = low8(v) + high8(v);
+    v4f four = low4(eight) + high4(eight);
+    return (four[0] + four[2]) + (four[1] + four[3]);
 }
 
 static inline float max_lanes(v16f v) {
-    float x[LANES];
-    memcpy(x, &v, sizeof x);
-    for (size_t width = LANES / 2; width > 0; width /= 2)
-        for (size_t i = 0; i < width; i++) x[i] = x[i] > x[i + width] ? x[i] : x[i + width];
-    return x[0];
+    v16f eight = max16(v, __builtin_shufflevector(v, v, 8, 9, 10, 11, 12, 13, 14, 15,  //
+                                                  0, 1, 2, 3, 4, 5, 6, 7));
+    v16f four = max16(eight, __builtin_shufflevector(eight, eight, 4, 5, 6, 7, 0, 1, 2, 3,  //
+                                                     12, 13, 14, 15, 8, 9, 10, 11));
+    float even = four[0] > four[2] ? four[0] : four[2];
+    float odd = four[1] > four[3] ? four[1] : four[3];
+    return even > odd ? even : odd;
 }
 
-// exp(r) for r = x - n·ln2, |r| <= ln2/2, by the degree-5 minimax polynomial of the Cephes library
-// (Moshier, expf.c: coefficients), about 1 ulp.
-static inline v16f exp_rest16(v16f x, v16f n) {
-    v16f r = x - n * 0.693359375f;
+// exp(x) = 2ⁿ·exp(r) for r = x - n·ln2, |r| <= ln2/2, by the degree-5 minimax polynomial of the Cephes
+// library (Moshier, expf.c: coefficients), about 1 ulp. NaN stays NaN.
+static inline v16f exp16(v16f x) {
+    const v16f top = (v16f){} + 88.02f, bottom = (v16f){} + -87.33654f;
+    v16i underflow = x < bottom;
+    x = select16(x > top, top, x);
+    v16f clamped = select16(underflow, bottom, x);
+    // Adding and taking away 1.5·2²³ rounds to the nearest integer, ties to even.
+    v16f n = (clamped * 1.44269504f + 12582912.0f) - 12582912.0f;
+    v16f r = clamped - n * 0.693359375f;
     r = r - n * -2.12194440e-4f;
     v16f p = (v16f){} + 1.9875691500e-4f;
     p = p * r + 1.3981999507e-3f;
@@ -69,34 +93,10 @@ static inline v16f exp_rest16(v16f x, v16f n) {
     p = p * r + 1.6666665459e-1f;
     p = p * r + 5.0000001201e-1f;
     p = p * (r * r) + r + 1.0f;
-    return p;
-}
-
-// exp(x) = 2ⁿ·exp(x - n·ln2). NaN stays NaN.
-static inline v16f exp16(v16f x) {
-    const v16f top = (v16f){} + 88.02f, bottom = (v16f){} + -87.33654f;
-    v16i underflow = x < bottom;
-    x = select16(x > top, top, x);
-    v16f clamped = select16(underflow, bottom, x);
-    // Adding and taking away 1.5·2²³ rounds to the nearest integer, ties to even.
-    v16f n = (clamped * 1.44269504f + 12582912.0f) - 12582912.0f;
-    v16f p = exp_rest16(clamped, n);
     v16i exponent = (__builtin_convertvector(n, v16i) + 127) << 23;
     v16f result = p * (v16f)exponent;
     result = select16(underflow, (v16f){}, result);
     return select16(x == x, result, x);
-}
-
-// exp of values that are not positive, without exp16's care for the ends: below -87.3 it stays at the
-// smallest normal number, which sums that hold a 1 do not see. NaN stays NaN.
-static inline v16f exp_not_positive16(v16f x) {
-    const v16f bottom = (v16f){} + -87.33654f;
-    v16f clamped = max16(bottom, x);
-    // 1.5·2²³ + 127 rounds to the nearest integer and leaves the biased exponent in the low bits.
-    v16f shifted = clamped * 1.44269504f + 12583039.0f;
-    v16f n = shifted - 12583039.0f;
-    v16f p = exp_rest16(clamped, n);
-    return p * (v16f)((v16i)shifted << 23);
 }
 
 static void rms_norm(const float *x, const float *weight, float offset, float epsilon, float *out,
@@ -240,11 +240,16 @@ static void rotate(float *x, const float *cosine, const float *sine, size_t half
 }
 
 static float row_maximum(const float *x, size_t count) {
-    v16f maxima = (v16f){} - INFINITY;
+    // Four chains: one would wait for itself at every step.
+    v16f maxima[4] = {(v16f){} - INFINITY, (v16f){} - INFINITY, (v16f){} - INFINITY,
+                      (v16f){} - INFINITY};
     size_t i = 0;
-    for (; i + LANES <= count; i += LANES) maxima = max16(load16(x + i), maxima);
-    if (i < count) maxima = max16(load_part(x + i, count - i, -INFINITY), maxima);
-    return max_lanes(maxima);
+    for (; i + 4 * LANES <= count; i += 4 * LANES)
+        for (int chain = 0; chain < 4; chain++)
+            maxima[chain] = max16(load16(x + i + chain * LANES), maxima[chain]);
+    for (; i + LANES <= count; i += LANES) maxima[0] = max16(load16(x + i), maxima[0]);
+    if (i < count) maxima[0] = max16(load_part(x + i, count - i, -INFINITY), maxima[0]);
+    return max_lanes(max16(max16(maxima[0], maxima[1]), max16(maxima[2], maxima[3])));
 }
 
 static float softmax_block(float *scores, size_t count, float factor, float *maximum, float *sum) {
@@ -410,100 +415,7 @@ static double log_sum_exp(const float *x, size_t count) {
     return (double)highest + log(total);
 }
 
-// MARK: The lens
-
-static inline void lens_offer(etd_lens_row_t *row, float value, int32_t id) {
-    if (!(value > row->top_value[ETD_LENS_TOP - 1])) return;
-    // Ids ascend, so an equal value that is already there has the lower id and stays ahead.
-    int place = ETD_LENS_TOP - 1;
-    while (place > 0 && value > row->top_value[place - 1]) {
-        row->top_value[place] = row->top_value[place - 1];
-        row->top_id[place] = row->top_id[place - 1];
-        place--;
-    }
-    row->top_value[place] = value;
-    row->top_id[place] = id;
-}
-
-static void lens_take_top(etd_lens_row_t *row, const float *z, int32_t first_id, size_t count) {
-    size_t i = 0;
-    for (; i + LANES <= count; i += LANES) {
-        // Most groups hold nothing that ranks.
-        v16i ranks = load16(z + i) > row->top_value[ETD_LENS_TOP - 1];
-        if (!__builtin_reduce_or(ranks)) continue;
-        for (size_t lane = i; lane < i + LANES; lane++)
-            lens_offer(row, z[lane], first_id + (int32_t)lane);
-    }
-    for (; i < count; i++) lens_offer(row, z[i], first_id + (int32_t)i);
-}
-
-typedef struct {
-    v16f weight, shifted, difference, final_difference;
-} lens_sums_t;
-
-static const v16i lane_numbers = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
-
-// `counts` has ones in the lanes whose weight counts.
-static inline void lens_add(lens_sums_t *sums, v16f value, v16f final_value, v16f final_weight,
-                            float highest, v16i counts) {
-    v16f t = value - highest;
-    v16f e = (v16f)((v16i)exp_not_positive16(t) & counts);
-    v16f difference = value - final_value;
-    sums->weight += e;
-    sums->shifted += e * t;
-    sums->difference += e * difference;
-    sums->final_difference += final_weight * difference;
-}
-
-static void lens_panel(etd_lens_row_t *states, const float *logits, size_t rows, size_t stride,
-                       int32_t first_id, size_t count, int32_t target, float *scratch) {
-    const float *final_logits = logits + (rows - 1) * stride;
-    etd_lens_row_t *final_state = &states[rows - 1];
-
-    // The final row's weights first: every row's KL(p_final‖p) needs them.
-    float final_maximum = row_maximum(final_logits, count);
-    if (final_state->maximum > final_maximum) final_maximum = final_state->maximum;
-    double final_correction =
-        final_state->sum > 0 ? exp((double)final_state->maximum - (double)final_maximum) : 0;
-    for (size_t i = 0; i < count; i++) scratch[i] = final_logits[i] - final_maximum;
-    exp_row(scratch, scratch, count);
-
-    for (size_t r = 0; r < rows; r++) {
-        const float *z = logits + r * stride;
-        etd_lens_row_t *row = &states[r];
-        float panel_maximum = row_maximum(z, count);
-        if (panel_maximum > row->top_value[ETD_LENS_TOP - 1])
-            lens_take_top(row, z, first_id, count);
-        float highest = panel_maximum > row->maximum ? panel_maximum : row->maximum;
-        lens_sums_t sums = {};
-        size_t i = 0;
-        for (; i + LANES <= count; i += LANES)
-            lens_add(&sums, load16(z + i), load16(final_logits + i), load16(scratch + i), highest,
-                     (v16i){} - 1);
-        if (i < count) {
-            size_t rest = count - i;
-            v16i counts = lane_numbers < (int32_t)rest;
-            lens_add(&sums, load_part(z + i, rest, highest),
-                     load_part(final_logits + i, rest, highest), load_part(scratch + i, rest, 0),
-                     highest, counts);
-        }
-        double correction = 0;
-        if (row->sum > 0)
-            correction = highest > row->maximum
-                             ? exp((double)row->maximum - (double)highest) : 1;
-        double moved = row->sum > 0 ? (double)row->maximum - (double)highest : 0;
-        row->sum_shifted =
-            correction * (row->sum_shifted + moved * row->sum) + (double)sum_lanes(sums.shifted);
-        row->sum_difference =
-            correction * row->sum_difference + (double)sum_lanes(sums.difference);
-        row->final_difference =
-            final_correction * row->final_difference - (double)sum_lanes(sums.final_difference);
-        row->sum = correction * row->sum + (double)sum_lanes(sums.weight);
-        row->maximum = highest;
-        if (target >= first_id && (size_t)(target - first_id) < count)
-            row->target_logit = z[target - first_id];
-    }
-}
+#include "lens_body.h"
 
 #include "decode_blocks.h"
 #include "decode_grids.h"

@@ -28,12 +28,6 @@ static inline vector_t splat(float x) {
     return v;
 }
 
-#if ETD_FUSED
-#define MULTIPLY_ADD(a, b, c) __builtin_elementwise_fma(a, b, c)
-#else
-#define MULTIPLY_ADD(a, b, c) ((a) * (b) + (c))
-#endif
-
 // out[MR, NR] (+)= left[depth][MR]ᵀ · right[depth][NR]
 static void product_tile(const float *restrict left, const float *restrict right, size_t depth,
                          float *restrict out, size_t stride, int starts) {
@@ -95,7 +89,6 @@ static void pack_right(const float *w, size_t count, size_t stride, size_t depth
         size_t width = count - first < NR ? count - first : NR;
         size_t p = 0;
         // Squares of 4 × 4, turned in registers.
-        typedef float v4f __attribute__((vector_size(16)));
         for (; p + 4 <= depth; p += 4) {
             for (size_t j = 0; j + 4 <= width; j += 4) {
                 v4f a, b, c, d;

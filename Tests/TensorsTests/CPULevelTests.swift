@@ -1,4 +1,5 @@
-// Every instruction set that this machine has gives the bytes of the scalar build (products apart). A level
+// Every instruction set that this machine has gives the bytes of the scalar build (products and the lens
+// apart, which it does not fuse). A level
 // is chosen for the thread of a test, so other suites may run meanwhile.
 
 import CKernels
@@ -116,18 +117,26 @@ import Testing
         for level in results { #expect(level == results[0]) }
     }
 
+    /// What ranks is equal everywhere; the sums are where multiply and add are fused.
     @Test(arguments: LensPanelTests.Shape.allCases, [1, 17, 64, 300])
-    func lensGivesTheSameBits(_ shape: LensPanelTests.Shape, _ panel: Int) {
+    func lensesAgree(_ shape: LensPanelTests.Shape, _ panel: Int) {
         let logits = LensPanelTests.logits(shape, rows: 3, vocabulary: 331)
-        let results = atEachLevel { () -> [UInt64] in
-            lensRows(logits, rows: 3, panel: panel, target: 7).flatMap { row in
-                [
-                    Double(row.maximum), row.sum, row.sum_shifted, row.sum_difference,
-                    row.final_difference, Double(row.target_logit),
-                ].map(\.bitPattern) + row.topIDs.map { UInt64(bitPattern: Int64($0)) }
+        let results = atEachLevel { lensRows(logits, rows: 3, panel: panel, target: 7) }
+        for level in results {
+            for (row, (state, scalar)) in zip(level, results[0]).enumerated() {
+                #expect(state.topIDs == scalar.topIDs && state.topValues == scalar.topValues)
+                #expect(state.maximum == scalar.maximum)
+                #expect(state.target_logit == scalar.target_logit)
+                // Sums of 331 terms, each of a size of at most 1 or of the logits' spread.
+                let spread = Double(state.maximum - logits[row * 331..<(row + 1) * 331].min()!)
+                for (sum, other) in zip(state.sums, scalar.sums) {
+                    #expect((sum - other).magnitude <= 1e-6 * max(1, spread) * scalar.sum)
+                }
             }
         }
-        for level in results { #expect(level == results[0]) }
+        for level in results.dropFirst() {
+            #expect(level.flatMap(\.sums) == results[1].flatMap(\.sums))
+        }
     }
 
     /// Special values take the same way through every build; which NaN comes out is not defined.
@@ -149,4 +158,8 @@ import Testing
         }
         for level in results { #expect(level == results[0]) }
     }
+}
+
+extension etd_lens_row_t {
+    fileprivate var sums: [Double] { [sum, sum_shifted, sum_difference, final_difference] }
 }
