@@ -290,6 +290,34 @@ private func stripped(_ text: String) -> String {
         #expect(stage.written.count == 5)
     }
 
+    /// Seconds left as the last line said.
+    private func remaining(_ stage: Stage) throws -> Double {
+        let line = try #require(stage.written.last)
+        let clock = try #require(line.firstMatch(of: /ETA (\S+?)\u{1B}/)).1
+        return clock.split(separator: ":").reduce(0) { $0 * 60 + Double($1)! }
+    }
+
+    /// An hour's work, half as fast from the third to the twelfth minute.
+    @Test func theTimeLeftForgetsWhatOnceHeldTheJobUp() throws {
+        let stage = Stage()
+        let reporter = stage.reporter(total: 360_000, isTerminal: true)
+        var done = 0
+        for second in 0..<25 * 60 {
+            let count = (180..<720).contains(second) ? 50 : 100
+            stage.pass(1)
+            reporter.advance(by: count)
+            done += count
+            let truth = Double(360_000 - done) / Double(count)
+            switch second {
+            case 170: #expect(try (remaining(stage) - truth).magnitude <= 1)
+            case 1499: #expect(try (remaining(stage) / truth - 1).magnitude < 0.03)
+            default: break
+            }
+        }
+        // The mean of the job would have been a fifth too long.
+        #expect(abs((1500 / Double(done)) / (1 / 100) - 1.22) < 0.01)
+    }
+
     @Test func quietWritesNothing() {
         let stage = Stage()
         let reporter = stage.reporter(total: 10, isTerminal: true, quiet: true)

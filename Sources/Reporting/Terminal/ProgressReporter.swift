@@ -36,6 +36,7 @@ public final class ProgressReporter: Sendable {
         var done = 0
         /// Done before this job began: counts for the bar, not for the rate.
         var skipped = 0
+        var pace = Pace()
         /// Stands at the line's end.
         var note = ""
         /// Time and amount of the last line written; nil before the first.
@@ -93,6 +94,7 @@ public final class ProgressReporter: Sendable {
             state.done += max(0, count)
             if let note { state.note = TerminalText.visible(note) }
             let time = now()
+            state.pace.add(max(0, count), at: time - start)
             let last = state.shown ?? (time: start, done: state.skipped)
             let waited = time - last.time
             if output.isTerminal {
@@ -135,9 +137,32 @@ public final class ProgressReporter: Sendable {
         var line = ProgressLine(
             label: label, done: state.done, total: total, unit: unit, elapsed: time - start)
         line.skipped = state.skipped
+        line.pace = state.pace.rate
         line.note = state.note
         return line
     }
+}
+
+/// How fast a job goes of late: sums of units and of seconds that forget alike, with a time constant of a
+/// minute or a fifth of the job so far, whichever is longer. At a constant speed it is that speed; when
+/// other work has taken part of the machine for a while, an estimate by it recovers, where the mean of
+/// the whole job does not.
+struct Pace {
+    private var units = 0.0
+    private var seconds = 0.0
+    private var last = 0.0
+
+    /// - Parameter elapsed: Seconds since the job began.
+    mutating func add(_ count: Int, at elapsed: Double) {
+        let step = max(0, elapsed - last)
+        let kept = exp(-step / max(60, elapsed / 5))
+        units = units * kept + Double(count)
+        seconds = seconds * kept + step
+        last = max(last, elapsed)
+    }
+
+    /// Units a second; nil before anything can be said.
+    var rate: Double? { units > 0 && seconds > 0.05 ? units / seconds : nil }
 }
 
 /// The text of one moment of a job. Knows no terminal.
@@ -151,6 +176,8 @@ package struct ProgressLine: Sendable {
     package var elapsed: Double
     /// Units among `done` that took none of that time.
     package var skipped = 0
+    /// Units a second of late, by which the time left is reckoned; nil: the mean rate.
+    package var pace: Double?
     package var note = ""
 
     package init(label: String, done: Int, total: Int, unit: String, elapsed: Double) {
@@ -165,14 +192,14 @@ package struct ProgressLine: Sendable {
         total > 0 ? min(1, Double(done) / Double(total)) : nil
     }
 
-    /// Units a second; nil before anything can be said.
+    /// Mean units a second; nil before anything can be said.
     package var rate: Double? {
         done > skipped && elapsed > 0.05 ? Double(done - skipped) / elapsed : nil
     }
 
-    /// Seconds left at the mean rate so far.
+    /// Seconds left at the pace of late.
     package var remaining: Double? {
-        guard total > 0, let rate else { return nil }
+        guard total > 0, let rate = pace ?? rate else { return nil }
         return Double(max(0, total - done)) / rate
     }
 
@@ -183,7 +210,9 @@ package struct ProgressLine: Sendable {
         let amount = NumberText.grouped(done) + (total > 0 ? "/\(NumberText.grouped(total))" : "")
         var parts = fraction.map { ["\(Int($0 * 100)) %"] } ?? []
         parts.append("\(amount) \(unit)")
-        if let rate { parts.append("\(NumberText.significant(rate, digits: 3)) \(unit)/s") }
+        if let rate = pace ?? rate {
+            parts.append("\(NumberText.significant(rate, digits: 3)) \(unit)/s")
+        }
         parts.append(Self.clock(elapsed))
         if let remaining { parts.append("ETA \(Self.clock(remaining))") }
         if !note.isEmpty { parts.insert(note, at: parts.count > 1 ? 2 : 1) }
