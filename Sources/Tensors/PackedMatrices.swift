@@ -117,8 +117,10 @@ public struct PackedColumns: @unchecked Sendable {
         }
         self.init(memory: UnsafeRawPointer(memory), count: range.count, width: width, arithmetic)
         let granule = Self.columnGranule
-        // Small enough that what is decoded is still in the first-level cache when it is packed.
-        let chunk = max(1, 4096 / max(1, width * granule)) * granule
+        // Several strips where they are read as stored, since one strip is fetched while another is packed;
+        // else so few rows that what is decoded is still in the first-level cache when it is packed.
+        let strips = stored != nil ? 8 : max(1, 4096 / max(1, width * granule))
+        let chunk = strips * granule
         nonisolated(unsafe) let memory = memory
         func load(_ index: Int) {
             let first = index * chunk
