@@ -28,6 +28,8 @@ typedef double v8d __attribute__((vector_size(64)));
 typedef float v8f __attribute__((vector_size(32)));
 typedef float v4f __attribute__((vector_size(16)));
 
+static const v16i lane_numbers = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+
 static inline v16f load16(const float *x) {
     v16f v;
     memcpy(&v, x, sizeof v);
@@ -97,6 +99,27 @@ static inline v16f exp16(v16f x) {
     v16f result = p * (v16f)exponent;
     result = select16(underflow, (v16f){}, result);
     return select16(x == x, result, x);
+}
+
+// exp of values that are not positive, without exp16's care for the ends: below -87.3 it stays at the
+// smallest normal number, which sums that hold a 1 do not see. NaN stays NaN. The polynomial is exp16's,
+// with multiply and add fused but at the scalar level: rounding twice took the lens 1.6 times as long.
+static inline v16f exp_not_positive16(v16f x) {
+    const v16f one = (v16f){} + 1.0f;
+    v16f clamped = max16(-87.33654f * one, x);
+    // 1.5·2²³ + 127 rounds to the nearest integer and leaves the biased exponent in the low bits.
+    v16f shifted = MULTIPLY_ADD(clamped, 1.44269504f * one, 12583039.0f * one);
+    v16f n = shifted - 12583039.0f;
+    v16f r = MULTIPLY_ADD(n, -0.693359375f * one, clamped);
+    r = MULTIPLY_ADD(n, 2.12194440e-4f * one, r);
+    v16f p = 1.9875691500e-4f * one;
+    p = MULTIPLY_ADD(p, r, 1.3981999507e-3f * one);
+    p = MULTIPLY_ADD(p, r, 8.3334519073e-3f * one);
+    p = MULTIPLY_ADD(p, r, 4.1665795894e-2f * one);
+    p = MULTIPLY_ADD(p, r, 1.6666665459e-1f * one);
+    p = MULTIPLY_ADD(p, r, 5.0000001201e-1f * one);
+    p = MULTIPLY_ADD(p, r * r, r + 1.0f);
+    return p * (v16f)((v16i)shifted << 23);
 }
 
 static void rms_norm(const float *x, const float *weight, float offset, float epsilon, float *out,
@@ -259,12 +282,13 @@ static float softmax_block(float *scores, size_t count, float factor, float *max
     v16f sums = {};
     size_t i = 0;
     for (; i + LANES <= count; i += LANES) {
-        v16f e = exp16(load16(scores + i) * factor - highest);
+        v16f e = exp_not_positive16(load16(scores + i) * factor - highest);
         store16(scores + i, e);
         sums += e;
     }
     if (i < count) {
-        v16f e = exp16(load_part(scores + i, count - i, -INFINITY) * factor - highest);
+        v16f e = exp_not_positive16(load_part(scores + i, count - i, 0) * factor - highest);
+        e = (v16f)((v16i)e & (lane_numbers < (int32_t)(count - i)));
         memcpy(scores + i, &e, (count - i) * sizeof(float));
         sums += e;
     }

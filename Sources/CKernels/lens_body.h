@@ -1,27 +1,5 @@
 // The lens's epilogue: panels of logits folded into running statistics. Part of kernels_body.h.
-//
-// Multiply and add are fused, but at the scalar level: per logit there are fourteen multiplications, and
-// rounding each before its addition took 1.6 times as long.
-
-// exp of values that are not positive, without exp16's care for the ends: below -87.3 it stays at the
-// smallest normal number, which sums that hold a 1 do not see. NaN stays NaN. The polynomial is exp16's.
-static inline v16f exp_not_positive16(v16f x) {
-    const v16f one = (v16f){} + 1.0f;
-    v16f clamped = max16(-87.33654f * one, x);
-    // 1.5·2²³ + 127 rounds to the nearest integer and leaves the biased exponent in the low bits.
-    v16f shifted = MULTIPLY_ADD(clamped, 1.44269504f * one, 12583039.0f * one);
-    v16f n = shifted - 12583039.0f;
-    v16f r = MULTIPLY_ADD(n, -0.693359375f * one, clamped);
-    r = MULTIPLY_ADD(n, 2.12194440e-4f * one, r);
-    v16f p = 1.9875691500e-4f * one;
-    p = MULTIPLY_ADD(p, r, 1.3981999507e-3f * one);
-    p = MULTIPLY_ADD(p, r, 8.3334519073e-3f * one);
-    p = MULTIPLY_ADD(p, r, 4.1665795894e-2f * one);
-    p = MULTIPLY_ADD(p, r, 1.6666665459e-1f * one);
-    p = MULTIPLY_ADD(p, r, 5.0000001201e-1f * one);
-    p = MULTIPLY_ADD(p, r * r, r + 1.0f);
-    return p * (v16f)((v16i)shifted << 23);
-}
+// Multiply and add are fused, but at the scalar level.
 
 static inline void lens_offer(etd_lens_row_t *row, float value, int32_t id) {
     if (!(value > row->top_value[ETD_LENS_TOP - 1])) return;
@@ -51,8 +29,6 @@ static void lens_take_top(etd_lens_row_t *row, const float *z, int32_t first_id,
 typedef struct {
     v16f weight, shifted, difference, final_difference;
 } lens_sums_t;
-
-static const v16i lane_numbers = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
 
 // `counts` has ones in the lanes whose weight counts.
 static inline void lens_add(lens_sums_t *sums, v16f value, v16f final_value, v16f final_weight,

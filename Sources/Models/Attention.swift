@@ -61,12 +61,14 @@ package struct BlockedAttention {
     /// Positions a query sees, itself included; nil for all.
     let window: Int?
     let scale: Float
+    /// Of both products; weights, sums and maxima are f32 in any.
+    let arithmetic: Arithmetic
     /// [T, heads, head dimension].
     let out: FloatBuffer
 
     package init(
         queries: FloatBuffer, slot: KeyValueSlot, heads: Int, keyValueHeads: Int, window: Int?,
-        scale: Float, out: FloatBuffer
+        scale: Float, arithmetic: Arithmetic = .f32, out: FloatBuffer
     ) {
         self.queries = queries
         self.slot = slot
@@ -74,6 +76,7 @@ package struct BlockedAttention {
         self.keyValueHeads = keyValueHeads
         self.window = window
         self.scale = scale
+        self.arithmetic = arithmetic.ofActivations
         self.out = out
     }
 
@@ -93,10 +96,10 @@ package struct BlockedAttention {
     private func attend(head: Int, tile: Range<Int>, _ segments: [BlockSegment]) {
         let width = slot.headDimension
         let block = Self.keysPerBlock
-        let left = PackedRows.floats(rows: tile.count, width: max(width, block), .f32)
+        let left = PackedRows.floats(rows: tile.count, width: max(width, block), arithmetic)
         let right = max(
-            PackedColumns.floats(columns: block, width: width, .f32),
-            PackedColumns.floats(columns: width, width: block, .f32))
+            PackedColumns.floats(columns: block, width: width, arithmetic),
+            PackedColumns.floats(columns: width, width: block, arithmetic))
         let sizes = [
             tile.count * block, tile.count, tile.count, tile.count * width, tile.count * width,
             left, right, 2 * block * width,
@@ -170,17 +173,19 @@ package struct BlockedAttention {
         let block = Self.keysPerBlock
         let rows = (parts.first?.rows.lowerBound ?? 0)..<(parts.last?.rows.upperBound ?? 0)
         let keyValueHead = head / (heads / keyValueHeads)
-        let queryRows = PackedRows(work.left, width: width, .f32)
+        let queryRows = PackedRows(work.left, width: width, arithmetic)
         for row in rows {
             queryRows.store(
                 queries.pointer + (row * heads + head) * width, row: row - rows.lowerBound)
         }
         let (keyRows, valueRows) = rowsOf(keys, keyValueHead, segment, work.gathered)
-        PackedColumns(keyRows, count: keys.count, width: width, stride: width, memory: work.right)
-            .multiply(
-                queryRows, rows: 0..<rows.count, columns: 0..<keys.count, into: work.scores,
-                stride: block)
-        let weights = PackedRows(work.left, width: keys.count, .f32)
+        PackedColumns(
+            keyRows, count: keys.count, width: width, stride: width, arithmetic,
+            memory: work.right
+        ).multiply(
+            queryRows, rows: 0..<rows.count, columns: 0..<keys.count, into: work.scores,
+            stride: block)
+        let weights = PackedRows(work.left, width: keys.count, arithmetic)
         for part in parts {
             for row in part.rows {
                 let position = part.position(ofRow: row)
@@ -202,7 +207,7 @@ package struct BlockedAttention {
             }
         }
         PackedColumns(
-            turned: valueRows, count: width, width: keys.count, stride: width,
+            turned: valueRows, count: width, width: keys.count, stride: width, arithmetic,
             memory: work.right
         ).multiply(
             weights, rows: 0..<rows.count, columns: 0..<width, into: work.part, stride: width)
@@ -239,7 +244,7 @@ package struct BlockedAttention {
         return (UnsafePointer(gathered), UnsafePointer(values))
     }
 
-    /// The weights themselves, for who wants to look at them: each row's whole softmax at once.
+    /// The weights themselves, for who wants to look at them: each row's whole softmax at once, in f32.
     ///
     /// - Parameters:
     ///   - positions: of the queries.

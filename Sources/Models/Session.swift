@@ -225,7 +225,8 @@ public final class Session {
         let attention = BlockedAttention(
             queries: b.query, slot: slots[index], heads: c.headCount,
             keyValueHeads: c.keyValueHeadCount, window: layer.attention.window,
-            scale: c.attentionScale, out: b.mixed)
+            scale: c.attentionScale, arithmetic: layer.attentionOutput.weight.arithmetic,
+            out: b.mixed)
         attention.run(segments)
         if taps.contains(where: { $0.wants(.attentionPattern) }) {
             attention.pattern(positions, into: pattern)

@@ -150,9 +150,8 @@ public struct PackedColumns: @unchecked Sendable {
                 case (.f32, _):
                     etd_pack_right(values, rows.count, width, width, memory + first * width)
                 case (.bf16Rounded, _):
-                    ScratchPool.shared.withFloats(count) { rounded in
-                        roundToBF16(values, into: rounded, count: count)
-                        etd_pack_right(rounded, rows.count, width, width, memory + first * width)
+                    withRounded(values, rows: rows.count, width: width, stride: width) {
+                        etd_pack_right($0, rows.count, width, width, memory + first * width)
                     }
                 }
             }
@@ -173,36 +172,59 @@ public struct PackedColumns: @unchecked Sendable {
             .assumingMemoryBound(to: UInt16.self)
     }
 
-    /// f32 columns from memory.
+    /// Columns from memory.
     /// - Parameters:
     ///   - values: [count, width] with `stride` floats from one row to the next.
     ///   - memory: as above.
     public init(
         _ values: UnsafePointer<Float>, count: Int, width: Int, stride: Int,
-        memory: UnsafeMutablePointer<Float>
+        _ arithmetic: Arithmetic = .f32, memory: UnsafeMutablePointer<Float>
     ) {
-        self.init(memory: UnsafeRawPointer(memory), count: count, width: width, .f32)
-        etd_pack_right(values, count, stride, width, memory)
+        self.init(memory: UnsafeRawPointer(memory), count: count, width: width, arithmetic)
+        switch (arithmetic, engine) {
+        case (.bf16, .tile):
+            withUnsafeTemporaryAllocation(of: UInt16.self, capacity: count * width) { halves in
+                let start = halves.baseAddress!
+                for row in 0..<count {
+                    etd_round_bf16(values + row * stride, start + row * width, width)
+                }
+                etd_pack_right_bf16(
+                    start, count, width, width, Self.tile(memory, column: 0, width: width))
+            }
+        case (.bf16, _):
+            memory.withMemoryRebound(to: UInt16.self, capacity: count * width) { halves in
+                for row in 0..<count {
+                    etd_round_bf16(values + row * stride, halves + row * width, width)
+                }
+            }
+        case (.f32, _): etd_pack_right(values, count, stride, width, memory)
+        case (.bf16Rounded, _):
+            withRounded(values, rows: count, width: width, stride: stride) {
+                etd_pack_right($0, count, width, width, memory)
+            }
+        }
     }
 
     /// Columns from memory that are given turned.
     /// - Parameters:
     ///   - values: [width, count] with `stride` floats from one row to the next.
-    ///   - arithmetic: not `.bf16Rounded`.
     ///   - memory: as above.
     public init(
         turned values: UnsafePointer<Float>, count: Int, width: Int, stride: Int,
         _ arithmetic: Arithmetic = .f32, memory: UnsafeMutablePointer<Float>
     ) {
-        precondition(arithmetic != .bf16Rounded)
         self.init(memory: UnsafeRawPointer(memory), count: count, width: width, arithmetic)
         memory.withMemoryRebound(to: UInt16.self, capacity: 1) { halves in
-            switch engine {
-            case .tile: etd_pack_right_turned_bf16(values, count, stride, width, halves)
-            case .oneDNN:
+            switch (arithmetic, engine) {
+            case (.bf16, .tile): etd_pack_right_turned_bf16(values, count, stride, width, halves)
+            case (.bf16, _):
                 precondition(stride == count)
                 etd_turn_bf16(values, width, count, halves)
-            case nil: etd_pack_right_turned(values, count, stride, width, memory)
+            case (.f32, _): etd_pack_right_turned(values, count, stride, width, memory)
+            case (.bf16Rounded, _):
+                withRounded(values, rows: width, width: count, stride: stride) {
+                    etd_pack_right_turned($0, count, count, width, memory)
+                }
             }
         }
     }
@@ -285,5 +307,18 @@ private func roundToBF16(
         let start = halves.baseAddress!
         etd_round_bf16(values, start, count)
         for index in 0..<count { out[index] = Float(bitPattern: UInt32(start[index]) << 16) }
+    }
+}
+
+/// Gives `body` a copy of rows of f32 values, rounded to bfloat16 and close together.
+private func withRounded(
+    _ values: UnsafePointer<Float>, rows: Int, width: Int, stride: Int,
+    _ body: (UnsafePointer<Float>) -> Void
+) {
+    ScratchPool.shared.withFloats(rows * width) { rounded in
+        for row in 0..<rows {
+            roundToBF16(values + row * stride, into: rounded + row * width, count: width)
+        }
+        body(rounded)
     }
 }

@@ -4,7 +4,7 @@
 // Shape letters: T positions, d hidden size, V vocabulary.
 // Accumulation: every sum runs over 16 lanes (8 for f64) that are joined in a fixed order, without
 // fused multiply-add, so scalar, AVX2 and AVX-512 builds of one source give the same bytes. Only the
-// matrix products and the lens differ: they fuse, but at the scalar level.
+// matrix products, the softmax of attention and the lens differ: they fuse, but at the scalar level.
 // Pointers need no alignment; `out` may equal an input of the same shape unless said otherwise.
 #ifndef ETD_KERNELS_H
 #define ETD_KERNELS_H
