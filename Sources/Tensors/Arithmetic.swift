@@ -1,7 +1,8 @@
 import CKernels
 import COneDNN
 
-/// The arithmetic of matrix products with a weight, and of attention. Sums and the residual stream are f32 in all of them.
+/// The arithmetic of matrix products with a weight, and of attention. Sums and the residual stream are
+/// f32 in all of them.
 public enum Arithmetic: String, Sendable, CaseIterable {
     /// Both sides in f32.
     case f32
@@ -14,8 +15,8 @@ public enum Arithmetic: String, Sendable, CaseIterable {
     /// Whether this build and this CPU can do it.
     public var isAvailable: Bool { self != .bf16 || BF16Engine.current != nil }
 
-    /// What two activations are multiplied in where weights are multiplied in this: the same, but for
-    /// oneDNN, whose calls are not worth it for products as small as attention's.
+    /// What two activations are multiplied in where weights are multiplied in this: the same, but f32
+    /// where oneDNN multiplies, which was not measured on products as small as attention's.
     public var ofActivations: Arithmetic {
         self == .bf16 && BF16Engine.current == .oneDNN ? .f32 : self
     }

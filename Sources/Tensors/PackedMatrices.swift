@@ -117,7 +117,7 @@ public struct PackedColumns: @unchecked Sendable {
         }
         self.init(memory: UnsafeRawPointer(memory), count: range.count, width: width, arithmetic)
         let granule = Self.columnGranule
-        // Several strips where they are read as stored, since one strip is fetched while another is packed;
+        // Several strips where they are read as stored, since one is fetched while another is packed;
         // else so few rows that what is decoded is still in the first-level cache when it is packed.
         let strips = stored != nil ? 8 : max(1, 4096 / max(1, width * granule))
         let chunk = strips * granule
@@ -175,6 +175,7 @@ public struct PackedColumns: @unchecked Sendable {
     /// Columns from memory.
     /// - Parameters:
     ///   - values: [count, width] with `stride` floats from one row to the next.
+    ///   - arithmetic: such as `ofActivations` gives: bf16 only on the project's own tile.
     ///   - memory: as above.
     public init(
         _ values: UnsafePointer<Float>, count: Int, width: Int, stride: Int,
@@ -182,19 +183,16 @@ public struct PackedColumns: @unchecked Sendable {
     ) {
         self.init(memory: UnsafeRawPointer(memory), count: count, width: width, arithmetic)
         switch (arithmetic, engine) {
-        case (.bf16, .tile):
-            withUnsafeTemporaryAllocation(of: UInt16.self, capacity: count * width) { halves in
-                let start = halves.baseAddress!
-                for row in 0..<count {
-                    etd_round_bf16(values + row * stride, start + row * width, width)
-                }
-                etd_pack_right_bf16(
-                    start, count, width, width, Self.tile(memory, column: 0, width: width))
-            }
         case (.bf16, _):
-            memory.withMemoryRebound(to: UInt16.self, capacity: count * width) { halves in
-                for row in 0..<count {
-                    etd_round_bf16(values + row * stride, halves + row * width, width)
+            precondition(engine == .tile)
+            let floats = (count * width + 1) / 2
+            ScratchPool.shared.withFloats(floats) { scratch in
+                scratch.withMemoryRebound(to: UInt16.self, capacity: 2 * floats) { halves in
+                    for row in 0..<count {
+                        etd_round_bf16(values + row * stride, halves + row * width, width)
+                    }
+                    etd_pack_right_bf16(
+                        halves, count, width, width, Self.tile(memory, column: 0, width: width))
                 }
             }
         case (.f32, _): etd_pack_right(values, count, stride, width, memory)

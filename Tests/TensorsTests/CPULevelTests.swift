@@ -1,6 +1,6 @@
-// Every instruction set that this machine has gives the bytes of the scalar build (products, softmax
-// and the lens apart, which it does not fuse). A level
-// is chosen for the thread of a test, so other suites may run meanwhile.
+// Every instruction set that this machine has gives the bytes of the scalar build, but for products,
+// softmax and the lens, which that one does not fuse. A level is chosen for the thread of a test, so
+// other suites may run meanwhile.
 
 import CKernels
 import Foundation

@@ -60,7 +60,7 @@ void etd_rotate(float *x, const float *cosine, const float *sine, size_t half);
 
 // One row of blocked softmax attention. Scores become exp(scale·score - new maximum); *maximum and
 // *sum (start: -inf, 0) take the block in. Returns the factor by which what was accumulated before
-// this block is to be scaled. count > 0.
+// this block is to be scaled. count > 0. An exponential below the smallest normal number, 1.2e-38, is that.
 float etd_softmax_block(float *scores, size_t count, float scale, float *maximum, float *sum);
 
 // out[i] = exp(x[i]); results below the smallest normal number are 0, above 88.02 the input is clamped.
