@@ -18,15 +18,16 @@ let package = Package(
         .default(enabledTraits: ["OneDNN"]),
     ],
     dependencies: [
-        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
-        .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
-        .package(url: "https://github.com/apple/swift-collections", from: "1.6.0"),
+        .package(url: "https://github.com/apple/swift-argument-parser", exact: "1.8.2"),
+        .package(url: "https://github.com/apple/swift-collections", exact: "1.6.0"),
     ],
     targets: [
         .systemLibrary(
             name: "COpenBLAS", pkgConfig: "openblas", providers: [.apt(["libopenblas-dev"])]),
         .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
         .systemLibrary(name: "CHDF5", pkgConfig: "hdf5", providers: [.apt(["libhdf5-dev"])]),
+        .systemLibrary(
+            name: "CCrypto", pkgConfig: "libcrypto", providers: [.apt(["libssl-dev"])]),
         .target(name: "CKernels"),
         .target(name: "CMappings"),
         .target(
@@ -36,13 +37,14 @@ let package = Package(
         .target(
             name: "Files",
             dependencies: [
-                "CMappings", .product(name: "OrderedCollections", package: "swift-collections"),
+                "CMappings", "CCrypto",
+                .product(name: "OrderedCollections", package: "swift-collections"),
             ]),
         .target(name: "Tensors", dependencies: ["CKernels", "COpenBLAS", "COneDNN"]),
         .target(
             name: "Checkpoints",
             dependencies: [
-                "Files", "Tensors", "CKernels", .product(name: "Crypto", package: "swift-crypto"),
+                "Files", "Tensors", "CKernels",
                 .product(name: "OrderedCollections", package: "swift-collections"),
             ]),
         .target(
@@ -61,7 +63,6 @@ let package = Package(
             name: "Activations",
             dependencies: [
                 "Files", "Models", "Tensors", "CKernels", "CHDF5", "CZlib",
-                .product(name: "Crypto", package: "swift-crypto"),
             ]),
         .target(
             name: "Analysis",
@@ -91,7 +92,6 @@ let package = Package(
                 "Analysis", "Training", "Selection", "Probing",
                 "Reporting", "Evaluation", "Tensors", "CKernels",
                 .product(name: "OrderedCollections", package: "swift-collections"),
-                .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             resources: [.embedInCode("default-text.txt")]),
@@ -121,7 +121,6 @@ let package = Package(
             name: "CheckpointsTests",
             dependencies: [
                 "Checkpoints", "Files", "Tensors", "TestSupport",
-                .product(name: "Crypto", package: "swift-crypto"),
             ]),
         .testTarget(
             name: "TokenizersTests",

@@ -1,4 +1,3 @@
-import Crypto
 import Files
 import OrderedCollections
 import Synchronization
@@ -156,11 +155,11 @@ extension Checkpoint {
     private func computeFingerprint() -> String {
         var hash = SHA256()
         func number(_ value: Int) {
-            withUnsafeBytes(of: UInt64(value).littleEndian) { hash.update(bufferPointer: $0) }
+            withUnsafeBytes(of: UInt64(value).littleEndian) { hash.update($0) }
         }
         func text(_ value: String) {
             number(value.utf8.count)
-            hash.update(data: Array(value.utf8))
+            hash.update(value.utf8)
         }
         let sorted = entries.sorted { $0.name.utf8.lexicographicallyPrecedes($1.name.utf8) }
         for entry in sorted {
@@ -170,10 +169,10 @@ extension Checkpoint {
             for size in entry.shape { number(size) }
             number(entry.bytes.count)
             let length = min(4096, entry.bytes.count)
-            hash.update(bufferPointer: UnsafeRawBufferPointer(rebasing: entry.bytes.prefix(length)))
-            hash.update(bufferPointer: UnsafeRawBufferPointer(rebasing: entry.bytes.suffix(length)))
+            hash.update(UnsafeRawBufferPointer(rebasing: entry.bytes.prefix(length)))
+            hash.update(UnsafeRawBufferPointer(rebasing: entry.bytes.suffix(length)))
         }
-        return hash.finalize().hexadecimal
+        return hash.hexadecimal()
     }
 
     /// SHA-256 of each weight file, whole, by the path in `files`. Reads every byte.
@@ -189,24 +188,15 @@ extension Checkpoint {
             var hash = SHA256()
             do {
                 try FileChunks.forEach(path: path) { chunk in
-                    hash.update(bufferPointer: chunk)
+                    hash.update(chunk)
                     done += chunk.count
                     progress(done, total)
                 }
             } catch {
                 throw .file(error)
             }
-            hashes[path] = hash.finalize().hexadecimal
+            hashes[path] = hash.hexadecimal()
         }
         return hashes
-    }
-}
-
-extension SHA256.Digest {
-    fileprivate var hexadecimal: String {
-        map { byte in
-            let digits = String(byte, radix: 16)
-            return digits.count == 1 ? "0" + digits : digits
-        }.joined()
     }
 }

@@ -1,6 +1,5 @@
 import Activations
 import Corpus
-import Crypto
 import Files
 import Foundation
 import Models
@@ -198,14 +197,13 @@ public struct DumpRun {
         _ loaded: LoadedModel, _ plan: LayerPlan, _ documents: [Document]
     ) throws -> DumpHeader {
         var hash = SHA256()
-        for document in documents { hash.update(data: Array(Self.hash(document).utf8)) }
+        for document in documents { hash.update(Self.hash(document).utf8) }
         let record = DataRecord(
             path: data.data ?? DefaultText.name, documents: documents.count,
             tokens: documents.reduce(0) { $0 + $1.tokens.count },
             sequenceLength: data.sequenceLength(of: loaded), bos: data.bos.rawValue)
         var described = record.json.objectValue ?? [:]
-        described["sha256"] = .string(
-            hash.finalize().map { String(format: "%02x", $0) }.joined())
+        described["sha256"] = .string(hash.hexadecimal())
         var settings: JSON.Object = [
             "sites": .array(dump.sites.map { .string($0.rawValue) }),
             "layers": dump.layers.map { .array($0.sorted().map { .number($0) }) } ?? .null,
@@ -268,7 +266,7 @@ public struct DumpRun {
     /// SHA-256 of a document's ids as little-endian 32-bit integers.
     private static func hash(_ document: Document) -> String {
         var hash = SHA256()
-        document.tokens.map(\.littleEndian).withUnsafeBytes { hash.update(bufferPointer: $0) }
-        return hash.finalize().map { String(format: "%02x", $0) }.joined()
+        document.tokens.map(\.littleEndian).withUnsafeBytes { hash.update($0) }
+        return hash.hexadecimal()
     }
 }

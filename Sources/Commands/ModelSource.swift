@@ -1,5 +1,4 @@
 import Checkpoints
-import Crypto
 import Files
 import Foundation
 import Models
@@ -91,15 +90,15 @@ public struct LoadedModel {
             }
             let merges = checkpoint.metadata.byteStrings("tokenizer.ggml.merges") ?? []
             for string in tokens + merges {
-                hash.update(data: string)
-                hash.update(data: [0])
+                hash.update(string)
+                hash.update([0])
             }
         } else if let file = checkpoint.file(named: "tokenizer.json") {
-            hash.update(data: try MappedFile.contents(path: file))
+            hash.update(try MappedFile.contents(path: file))
         } else {
             return ""
         }
-        return hash.finalize().map { String(format: "%02x", $0) }.joined()
+        return hash.hexadecimal()
     }
 
     /// - Parameter hashed: whether to read every weight file for its SHA-256.

@@ -190,7 +190,7 @@ public struct TunedLensOptions: ParsableArguments {
     func record(_ header: TunedLens.Header) throws -> TunedLensRecord? {
         guard let tuned else { return nil }
         return TunedLensRecord(
-            path: tuned, sha256: Hash.sha256(try MappedFile.contents(path: tuned)),
+            path: tuned, sha256: SHA256.hexadecimal(of: try MappedFile.contents(path: tuned)),
             tokens: header.tokens, data: header.data, precision: header.precision)
     }
 }

@@ -1,7 +1,6 @@
 import Analysis
 import CKernels
 import Corpus
-import Crypto
 import Files
 import Foundation
 import Models
@@ -188,9 +187,9 @@ public struct ProbeRun {
         var hashes = ["model": loaded.checkpoint.fingerprint]
         hashes["tokenizer"] = try loaded.tokenizerHash()
         if let path = data.data {
-            hashes["data"] = Hash.sha256(try MappedFile.contents(path: path))
+            hashes["data"] = SHA256.hexadecimal(of: try MappedFile.contents(path: path))
         } else {
-            hashes["data"] = Hash.sha256(Array(DefaultText.text.utf8))
+            hashes["data"] = SHA256.hexadecimal(of: DefaultText.text.utf8)
         }
         let level = etd_cpu_level_name(etd_cpu_level()).map { String(cString: $0) } ?? "unknown"
         return RunRecord(
@@ -203,12 +202,6 @@ public struct ProbeRun {
             tokens: tokens, peakResidentBytes: usage.ru_maxrss * 1024, timings: timings,
             selfChecks: result.selfChecks,
             created: Date.now.formatted(.iso8601))
-    }
-}
-
-enum Hash {
-    static func sha256(_ bytes: [UInt8]) -> String {
-        SHA256.hash(data: bytes).map { String(format: "%02x", $0) }.joined()
     }
 }
 

@@ -163,7 +163,7 @@ public struct TuneLensRun {
             }
         }
         return [
-            "model": loaded.checkpoint.fingerprint, "text": Hash.sha256(ids),
+            "model": loaded.checkpoint.fingerprint, "text": SHA256.hexadecimal(of: ids),
             "tokens": "\(tokens)", "batch": "\(training.batch)", "rate": "\(training.rate)",
             "every": "\(training.every)", "seed": "\(training.seed)",
             "precision": model.arithmetic.rawValue, "version": Product.version,

@@ -1,5 +1,4 @@
 import Checkpoints
-import Crypto
 import Files
 import Foundation
 import TestSupport
@@ -69,6 +68,6 @@ func littleEndian<T: FixedWidthInteger>(_ value: T) -> [UInt8] {
     withUnsafeBytes(of: value.littleEndian) { Array($0) }
 }
 
-func hexadecimalSHA256(_ bytes: some DataProtocol) -> String {
-    SHA256.hash(data: bytes).map { String(format: "%02x", $0) }.joined()
+func hexadecimalSHA256(_ bytes: some Collection<UInt8>) -> String {
+    SHA256.hexadecimal(of: bytes)
 }

@@ -1,0 +1,2 @@
+// libcrypto's message digests.
+#include <openssl/evp.h>
