@@ -52,13 +52,16 @@ let package = Package(
             dependencies: [
                 "Files", "Checkpoints", .product(name: "HeapModule", package: "swift-collections"),
             ]),
-        .target(name: "Models", dependencies: ["Checkpoints", "Tensors", "CKernels", "COpenBLAS"]),
+        .target(name: "Corpus", dependencies: ["Files", "Tokenizers", "CZlib"]),
+        .target(name: "Plans"),
+        .target(
+            name: "Models",
+            dependencies: ["Files", "Checkpoints", "Tensors", "Corpus", "Plans", "CKernels"]),
         .target(
             name: "Records",
             dependencies: [
-                "Files", .product(name: "OrderedCollections", package: "swift-collections"),
+                "Files", "Plans", .product(name: "OrderedCollections", package: "swift-collections"),
             ]),
-        .target(name: "Corpus", dependencies: ["Files", "Tokenizers", "CZlib"]),
         .target(
             name: "Activations",
             dependencies: [

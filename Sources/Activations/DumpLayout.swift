@@ -1,5 +1,6 @@
 import CKernels
 import Models
+import Plans
 
 /// How activations are stored.
 public enum ActivationEncoding: String, Sendable, CaseIterable {
@@ -101,7 +102,7 @@ public struct DumpSite: Sendable, Equatable {
     /// Dimensions of one position's values; empty for `attn_pattern`, whose depend on the document.
     public var shape: [Int]
 
-    public var name: String { site.rawValue + (iteration.map { "@think\($0)" } ?? "") }
+    public var name: String { StatePlace.dataSet(site, iteration: iteration) }
     /// Values of one position.
     public var width: Int { shape.reduce(1, *) }
     public var isPattern: Bool { site == .attentionPattern }
@@ -184,22 +185,16 @@ public struct DumpLayout: Sendable {
         }
     }
 
-    /// The target of each executed step (for `resid`: of the boundary after it, and of boundary 0 under
-    /// -1); nil where nothing is stored.
-    package func targets(of site: Site, plan: LayerPlan) -> [Int: Target] {
-        var found: [Int: Target] = [:]
-        for (set, candidate) in sites.enumerated() where candidate.site == site {
-            for (index, step) in plan.steps.enumerated() where step.iteration == candidate.iteration
-            {
-                let number = site == .resid ? step.layer + 1 : step.layer
-                if let row = candidate.layers.firstIndex(of: number) {
-                    found[index] = Target(set: set, row: row)
+    /// Where the values of each place of a plan go; nothing for those that are not stored.
+    package func targets(_ plan: LayerPlan) -> [StatePlace: Target] {
+        var found: [StatePlace: Target] = [:]
+        for site in Set(sites.map(\.site)) {
+            for place in plan.places(site) {
+                for (set, candidate) in sites.enumerated() where candidate.name == place.dataSet {
+                    if let row = candidate.layers.firstIndex(of: place.number) {
+                        found[place] = Target(set: set, row: row)
+                    }
                 }
-            }
-            if site == .resid, candidate.iteration == nil,
-                let row = candidate.layers.firstIndex(of: 0)
-            {
-                found[-1] = Target(set: set, row: row)
             }
         }
         return found
@@ -221,13 +216,10 @@ public struct DumpLayout: Sendable {
             case .attentionPattern: []
             }
         }
-        let iterations = Set(plan.steps.compactMap(\.iteration)).sorted()
         return sites.flatMap { site in
-            ([nil] + iterations.map(Optional.some)).compactMap { iteration in
-                var numbers: Set<Int> = site == .resid && iteration == nil ? [0] : []
-                for step in plan.steps where step.iteration == iteration {
-                    numbers.insert(site == .resid ? step.layer + 1 : step.layer)
-                }
+            Dictionary(grouping: plan.places(site), by: \.iteration).compactMap {
+                iteration, places in
+                var numbers = Set(places.map(\.number))
                 if let layers { numbers.formIntersection(layers) }
                 guard !numbers.isEmpty else { return nil }
                 return DumpSite(

@@ -1,6 +1,8 @@
 import CKernels
+import Corpus
 import Foundation
 import Models
+import Plans
 import Tensors
 
 /// Takes the wanted sites of a pass, encodes them while they are hot, and hands full chunks to the writer.
@@ -21,7 +23,7 @@ package final class DumpTap: Tap {
     /// Parts that are still to be made; rows of others are passed over.
     private let wanted: Set<Int>
     private let sites: Set<Site>
-    private let targets: [Site: [Int: DumpLayout.Target]]
+    private let targets: [StatePlace: DumpLayout.Target]
     private var filling: [DumpLayout.Target: Filling] = [:]
     private var document = 0
     private var open: Set<Int> = []
@@ -33,8 +35,7 @@ package final class DumpTap: Tap {
         self.writer = writer
         self.wanted = wanted
         sites = Set(layout.sites.map(\.site))
-        targets = Dictionary(
-            uniqueKeysWithValues: sites.map { ($0, layout.targets(of: $0, plan: plan)) })
+        targets = layout.targets(plan)
     }
 
     /// Whether any of a document's rows is still to be made.
@@ -47,13 +48,13 @@ package final class DumpTap: Tap {
         return rows.lowerBound / layout.partRows...(rows.upperBound - 1) / layout.partRows
     }
 
-    package func begin(_ document: Int) {
-        self.document = document
-        open.formUnion(parts(of: document).filter(wanted.contains))
+    package func begin(_ document: Document, index: Int) {
+        self.document = index
+        open.formUnion(parts(of: index).filter(wanted.contains))
     }
 
     /// The document has gone through: parts whose last row it held are handed over.
-    package func end() throws(ActivationError) {
+    package func end() throws {
         let done = layout.offsets[document + 1]
         for part in open.sorted() where layout.rows(ofPart: part).upperBound <= done {
             // The dump's last chunk need not be full. In order, so that equal parts are equal bytes.
@@ -70,8 +71,7 @@ package final class DumpTap: Tap {
     package func wants(_ site: Site) -> Bool { sites.contains(site) }
 
     package func observe(_ activation: Activation) throws(ModelError) {
-        let index = activation.site == .resid ? activation.index - 1 : activation.index
-        guard let target = targets[activation.site]?[index] else { return }
+        guard let target = targets[activation.place] else { return }
         do {
             if activation.site == .attentionPattern {
                 try takePattern(activation, target)

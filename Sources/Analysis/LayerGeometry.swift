@@ -2,6 +2,7 @@ import CKernels
 import Corpus
 import Foundation
 import Models
+import Plans
 import Records
 import Tensors
 
@@ -44,8 +45,8 @@ final class LayerGeometry: Tap {
     init(layers: Int, width: Int) {
         self.layers = layers
         self.width = width
-        previous = FloatBuffer(count: Session.blockLength * width)
-        products = .allocate(capacity: Session.blockLength)
+        previous = FloatBuffer(count: BlockRunner.blockLength * width)
+        products = .allocate(capacity: BlockRunner.blockLength)
         sums = Array(repeating: Sums(), count: layers)
         means = Array(repeating: Means(), count: layers)
     }
@@ -54,7 +55,7 @@ final class LayerGeometry: Tap {
 
     func wants(_ site: Site) -> Bool { site == .resid }
 
-    func begin(_ document: Document) {
+    func begin(_ document: Document, index: Int) {
         self.document = document
         sums = Array(repeating: Sums(), count: layers)
     }

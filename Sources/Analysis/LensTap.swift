@@ -1,6 +1,7 @@
 import Corpus
 import Foundation
 import Models
+import Plans
 import Tensors
 
 /// Stacks the normed states of all boundaries of a block and reads them with the logit lens when the
@@ -78,14 +79,14 @@ public final class LensTap: Tap {
         let arithmetic = model.unembedding.arithmetic
         memory = FloatBuffer(
             count: PackedRows.floats(
-                rows: layout.rows(positions: Session.blockLength), width: width, arithmetic))
+                rows: layout.rows(positions: BlockRunner.blockLength), width: width, arithmetic))
         stacked = PackedRows(memory.pointer, width: width, arithmetic)
-        translated = FloatBuffer(count: extra > 0 ? Session.blockLength * width : 0)
+        translated = FloatBuffer(count: extra > 0 ? BlockRunner.blockLength * width : 0)
         self.body = body
     }
 
-    /// Starts a document; the token after each position is that position's target.
-    public func begin(_ tokens: [Int32]) { self.tokens = tokens }
+    /// The token after each position is that position's target.
+    public func begin(_ document: Document, index: Int) { tokens = document.tokens }
 
     public func wants(_ site: Site) -> Bool { site == .resid }
 

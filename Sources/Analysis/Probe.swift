@@ -74,29 +74,23 @@ public final class Probe {
         if let spaces { taps.append(spaces) }
 
         var selfChecks: [RunRecord.SelfCheck] = []
-        func pass() throws(ModelError) {
-            let session = try Session(
-                model: model, capacity: documents.map(\.tokens.count).max() ?? 1)
+        do {
+            let loop = try DocumentLoop(
+                model: model, longest: documents.map(\.tokens.count).max() ?? 1, taps: taps)
             for (index, document) in documents.enumerated() {
                 addedTokens = document.addedTokens
-                geometry.begin(document)
-                lens?.begin(document.tokens)
-                spaces?.begin(document)
-                session.reset()
                 if index == 0 {
-                    selfChecks = try runChecked(document, session, taps: taps, lens, progress)
+                    selfChecks = try runChecked(document, loop, lens, progress)
                 } else {
-                    try session.run(document.tokens, taps: taps) { positions, _ in
+                    try loop.run(document, index: index) { positions, _ in
                         progress(positions.count)
                     }
                 }
-                if needsGeometry { geometry.end() }
-                spaces?.end()
                 lensMeans.endDocument()
                 tunedMeans?.endDocument()
             }
-        }
-        do { try pass() } catch { throw .model(error) }
+            try loop.finish()
+        } catch { throw AnalysisError(error) }
         let spaceMetrics = try spaces?.metrics()
         for check in selfChecks where !(check.value <= check.limit) {
             throw .selfCheckFailed(name: check.name, value: check.value, limit: check.limit)
@@ -131,9 +125,8 @@ public final class Probe {
 
     /// The first document, with the checks that every run makes.
     private func runChecked(
-        _ document: Document, _ session: Session, taps: [any Tap], _ lens: LensTap?,
-        _ progress: (Int) -> Void
-    ) throws(ModelError) -> [RunRecord.SelfCheck] {
+        _ document: Document, _ loop: DocumentLoop, _ lens: LensTap?, _ progress: (Int) -> Void
+    ) throws -> [RunRecord.SelfCheck] {
         let residual = ResidualSumCheck(
             width: model.configuration.hiddenSize,
             boundaries: model.configuration.layerCount + 1)
@@ -143,7 +136,7 @@ public final class Probe {
             FloatBuffer(count: rows * model.configuration.vocabularySize)
         }
         lens?.finalLogits = lensLogits
-        try session.run(document.tokens, taps: taps + [residual]) { positions, states in
+        try loop.run(document, index: 0, extra: [residual]) { positions, states in
             progress(positions.count)
             if let lensLogits, positions.lowerBound == 0 {
                 checks.append(

@@ -1,5 +1,6 @@
 import Foundation
 import Models
+import Plans
 import Records
 import Tensors
 

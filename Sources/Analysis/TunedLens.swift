@@ -2,6 +2,7 @@ import Checkpoints
 import Files
 import Foundation
 import Models
+import Plans
 import Records
 import Tensors
 
@@ -93,7 +94,7 @@ public final class TunedLens: Sendable {
     /// The translator of each boundary of `plan`: the state after layer l is boundary l + 1 of the base
     /// model, in whatever pass; nil for the last boundary and after the last layer.
     func translators(of plan: LayerPlan) -> [Int?] {
-        let boundaries = [0] + plan.steps.map { $0.layer + 1 }
+        let boundaries = plan.places(.resid).map(\.number)
         return boundaries.enumerated().map { place, boundary in
             place == boundaries.count - 1 || boundary == layers ? nil : boundary
         }

@@ -1,6 +1,7 @@
 import Activations
 import ArgumentParser
 import Models
+import Plans
 
 /// What a dump holds, and how.
 public struct DumpOptions: ParsableArguments {

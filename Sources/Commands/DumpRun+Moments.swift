@@ -4,6 +4,7 @@ import Corpus
 import Files
 import Foundation
 import Models
+import Plans
 import Reporting
 
 // `dump --moments`: sums instead of activations. They add up exactly and in any order, so a killed run
@@ -59,21 +60,18 @@ extension DumpRun {
             label: "summing", total: left.reduce(0) { $0 + $1.tokens.count }, unit: "tokens",
             quiet: quiet)
         do {
-            let session = try Session(
-                model: loaded.model, plan: plan,
-                capacity: left.map(\.tokens.count).max() ?? 1)
+            let loop = try DocumentLoop(
+                model: loaded.model, plan: plan, longest: left.map(\.tokens.count).max() ?? 1,
+                taps: [state.tap])
             for (index, document) in zip(left.indices, left) {
-                state.tap.begin(document)
-                session.reset()
-                try session.run(document.tokens, taps: [state.tap]) { positions, _ in
+                try loop.run(document, index: index) { positions, _ in
                     progress.advance(by: positions.count)
                 }
-                try state.tap.end()
                 if index + 1 < documents.count {
                     try state.saveIfDue(documents: index + 1, always: dump.partSize == 0)
                 }
             }
-            try state.tap.check()
+            try loop.finish()
         } catch {
             progress.abandon()
             if let error = error as? ModelError {
@@ -104,11 +102,8 @@ private final class MomentsState {
         sites = layout.sites.map {
             MomentsFile.Site(name: $0.name, layers: $0.layers, width: $0.width)
         }
-        for site in Set(layout.sites.map(\.site)) {
-            for (step, row) in layout.targets(of: site, plan: plan) {
-                places[row] = MomentsTap.Place(
-                    site: site, index: site == .resid ? step + 1 : step)
-            }
+        for (place, row) in layout.targets(plan) {
+            places[row] = MomentsTap.Place(site: place.site, index: place.index)
         }
         let wanted = Set(places.values)
         tap = MomentsTap(sites: Set(layout.sites.map(\.site))) { site, index in

@@ -3,6 +3,7 @@ import Corpus
 import Files
 import Foundation
 import Models
+import Plans
 import Records
 import Reporting
 import Tensors
@@ -112,16 +113,13 @@ public struct DumpRun {
             label: "dumping", total: needed.reduce(0) { $0 + documents[$1].tokens.count },
             unit: "tokens", quiet: quiet)
         do {
-            let session = try Session(
+            let loop = try DocumentLoop(
                 model: loaded.model, plan: plan,
-                capacity: needed.map { documents[$0].tokens.count }.max() ?? 1)
+                longest: needed.map { documents[$0].tokens.count }.max() ?? 1, taps: [tap])
             for index in needed {
-                tap.begin(index)
-                session.reset()
-                try session.run(documents[index].tokens, taps: [tap]) { positions, _ in
+                try loop.run(documents[index], index: index) { positions, _ in
                     progress.advance(by: positions.count)
                 }
-                try tap.end()
             }
             try writer.finish()
         } catch {

@@ -1,5 +1,6 @@
 import Activations
 import Foundation
+import Plans
 
 /// What one layer's stored values look like: norms, outlier dimensions, massive activations.
 ///

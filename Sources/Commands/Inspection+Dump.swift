@@ -2,6 +2,7 @@ import Activations
 import Analysis
 import Files
 import Foundation
+import Plans
 
 // What `inspect` says of an activation dump or of moments.
 

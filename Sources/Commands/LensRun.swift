@@ -1,4 +1,5 @@
 import Analysis
+import Corpus
 import Files
 import Foundation
 import Models
@@ -51,12 +52,11 @@ public struct LensRun {
             readings.append(plain)
             tunedReadings.append(tuned)
         }
-        let session = try Session(model: loaded.model, plan: plan, capacity: ids.count)
-        tap.begin(ids)
         do {
-            try session.run(ids, taps: [tap])
+            try DocumentLoop(model: loaded.model, plan: plan, longest: ids.count, taps: [tap])
+                .run([Document(tokens: ids)])
         } catch {
-            throw CommandError.pass(path: loaded.checkpoint.path, problem: error.description)
+            throw CommandError.pass(path: loaded.checkpoint.path, problem: "\(error)")
         }
 
         func token(_ id: Int32) -> LensTable.Token {

@@ -3,6 +3,7 @@ import ArgumentParser
 import Files
 import Foundation
 import Models
+import Plans
 import Probing
 
 extension ProbeDepth: ExpressibleByArgument {}
@@ -147,13 +148,12 @@ extension LinearProbeOptions {
                         + "made with")
             }
             // Whether every boundary is there shows now, and not after other tasks have run.
-            for (index, step) in ([nil] + plan.steps.map(Optional.some)).enumerated() {
-                let name = "resid" + (step?.iteration.map { "@think\($0)" } ?? "")
-                let layer = index == 0 ? 0 : (step?.layer ?? 0) + 1
-                guard file.sites.first(where: { $0.name == name })?.layers.contains(layer) == true
-                else {
+            for place in plan.places(.resid) {
+                let stored = file.sites.first { $0.name == place.dataSet }
+                guard stored?.layers.contains(place.number) == true else {
                     throw wrong(
-                        "lacks boundary \(layer) of \(name); dump resid without --layers")
+                        "lacks boundary \(place.number) of \(place.dataSet); dump resid without "
+                            + "--layers")
                 }
             }
             for task in try DumpTask.read(file, most: probeExamples ?? Self.standardExamples) {

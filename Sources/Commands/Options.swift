@@ -4,6 +4,7 @@ import Corpus
 import Files
 import Foundation
 import Models
+import Plans
 import Records
 import Selection
 import Tensors

@@ -4,6 +4,7 @@ import Corpus
 import Files
 import Foundation
 import Models
+import Plans
 import Probing
 import Records
 import Reporting

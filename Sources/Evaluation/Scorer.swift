@@ -1,6 +1,7 @@
 import CKernels
 import Files
 import Models
+import Plans
 import Tensors
 
 /// Log-likelihoods of token sequences under a model and a layer plan. Knows ids, not texts.
@@ -22,7 +23,7 @@ public final class Scorer {
         self.model = model
         self.plan = plan
         rowsAtOnce = min(
-            Session.blockLength, max(16, (1 << 24) / model.configuration.vocabularySize))
+            BlockRunner.blockLength, max(16, (1 << 24) / model.configuration.vocabularySize))
     }
 
     public struct Score: Sendable, Equatable {
@@ -61,7 +62,7 @@ public final class Scorer {
         // Where frequencies depend on the text's length, no two texts begin with the same states.
         let shares = !model.configuration.rotaryDependsOnLength
         let groups = PrefixGroup.groups(
-            requests, rows: shares ? Session.blockLength : 0, runsLast: lastLogits)
+            requests, rows: shares ? BlockRunner.blockLength : 0, runsLast: lastLogits)
         let session = try session(for: requests.map(\.tokens.count).max() ?? 0)
         for group in groups {
             let scores = try run(
@@ -76,7 +77,7 @@ public final class Scorer {
     ) throws(ModelError) -> [Score] {
         var scores = [Score](repeating: Score(), count: group.requests.count)
         let rowCount = group.branches.reduce(0) { $0 + $1.tokens.count }
-        guard shares, rowCount <= Session.blockLength else {
+        guard shares, rowCount <= BlockRunner.blockLength else {
             let (branch, index) = (group.branches[0], group.requests.lowerBound)
             let tokens = group.shared + branch.tokens
             let request = requests[index]
@@ -97,7 +98,7 @@ public final class Scorer {
         session.rewind(to: kept)
         held = []
         // What the block has room for runs beside the branches.
-        let inBlock = min(group.shared.count - kept, Session.blockLength - rowCount)
+        let inBlock = min(group.shared.count - kept, BlockRunner.blockLength - rowCount)
         let border = group.shared.count - inBlock
         try session.run(Array(group.shared[kept..<border]))
         var rows: [ScoredRow] = []
@@ -112,11 +113,10 @@ public final class Scorer {
             firstRow += branch.tokens.count
         }
         rows.sort { ($0.row, $0.score) < ($1.row, $1.score) }
-        try session.run(
-            Array(group.shared[border...]), branches: group.branches.map(\.tokens)
-        ) { boundary, states in
-            if boundary == plan.steps.count { take(rows, states, &scores) }
-        }
+        try session.runner.run(
+            [.init(group.shared[border...], cache: session.cache)]
+                + group.branches.map { .branch($0.tokens) })
+        take(rows, session.runner.states, &scores)
         held = group.shared
         return scores
     }
@@ -179,9 +179,11 @@ public final class Scorer {
         let context = model.configuration.contextLength
         guard count <= context else { throw .tooLong(tokens: count, context: context) }
         // Whole blocks, so that slowly growing calls do not make a session each.
-        let rounded = (count + Session.blockLength - 1) / Session.blockLength * Session.blockLength
+        let rounded =
+            (count + BlockRunner.blockLength - 1) / BlockRunner.blockLength
+            * BlockRunner.blockLength
         let made = try Session(
-            model: model, plan: plan, capacity: min(context, rounded), branches: true)
+            model: model, plan: plan, capacity: min(context, rounded), keepsAll: true)
         session = made
         held = []
         return made

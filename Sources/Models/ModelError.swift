@@ -1,4 +1,5 @@
 import Files
+import Plans
 
 /// Why a checkpoint cannot be used as a model, or a pass cannot run.
 public enum ModelError: Error, Equatable, CustomStringConvertible {
@@ -15,7 +16,11 @@ public enum ModelError: Error, Equatable, CustomStringConvertible {
     case invalidPlan(problem: String)
     /// A tap asked for a site that the model's layers do not have.
     case noSuchSite(site: Site, architecture: String)
-    /// A tap stopped the pass, for the reason that it gives.
+    /// A pass over steps whose cache lacks the positions before.
+    case cacheGap(step: Int, held: Int, position: Int)
+    /// What an intervention is to write does not fit the place.
+    case intervention(place: StatePlace, problem: String)
+    /// A tap or an intervention stopped the pass, for the reason that it gives.
     case stopped(reason: String)
 
     public var description: String { text.onOneLine }
@@ -49,6 +54,12 @@ public enum ModelError: Error, Equatable, CustomStringConvertible {
         case .noSuchSite(let site, let architecture):
             "the site \(site.rawValue) does not exist in this \(architecture) model: its attention and "
                 + "MLP run in parallel on the layer's input; use attn_out and mlp_out"
+        case .cacheGap(let step, let held, let position):
+            "the cache of step \(step) holds \(held) positions, but the pass goes on at position "
+                + "\(position); run the text through that step first"
+        case .intervention(let place, let problem):
+            "an intervention at \(place.dataSet), step \(place.step.map { "\($0)" } ?? "none"): "
+                + problem
         case .stopped(let reason): reason
         }
     }

@@ -1,10 +1,11 @@
 import CKernels
 import Checkpoints
+import Plans
 import Tensors
 
 /// A decoder-only language model: weights in their file's own encoding, and how to use them.
 ///
-/// Holds no state of a pass; `Session` does.
+/// Holds no state of a pass: `BlockRunner` and `KeyValueCache` do.
 public final class Transformer: Sendable {
     public let configuration: ModelConfiguration
     /// Rows are tokens: [V, d].
@@ -46,6 +47,16 @@ public final class Transformer: Sendable {
                 finalNorm.apply(states + row * width, out: normed + row * width, width: width)
             }
             MatrixProduct.multiply(normed, rows: rows, into: [.init(unembedding, out: out)])
+        }
+    }
+
+    /// - Parameter first: the position of the first token.
+    /// - Throws: `ModelError.tokenOutOfRange`.
+    func check(_ tokens: some Collection<Int32>, from first: Int) throws(ModelError) {
+        let vocabulary = configuration.vocabularySize
+        for (offset, token) in tokens.enumerated() where token < 0 || token >= vocabulary {
+            throw .tokenOutOfRange(
+                id: token, position: first + offset, vocabularySize: vocabulary)
         }
     }
 

@@ -1,5 +1,6 @@
 import Activations
 import Models
+import Plans
 
 /// A task whose labels and states stand in an activation dump, so that no model runs for it.
 ///
@@ -129,11 +130,8 @@ public struct DumpTask {
             boundaries: plan.steps.count + 1, rows: rows.count, width: width)
         let order = rows.indices.sorted { rows[$0] < rows[$1] }
         let most = max(1, (8 << 20) / (4 * width))
-        for boundary in 0..<store.boundaries {
-            let step = boundary > 0 ? plan.steps[boundary - 1] : nil
-            let name = Site.resid.rawValue + (step?.iteration.map { "@think\($0)" } ?? "")
-            let layer = step.map { $0.layer + 1 } ?? 0
-            let out = store.boundary(boundary)
+        for place in plan.places(.resid) {
+            let out = store.boundary(place.index)
             var next = 0
             while next < order.count {
                 // Rows that stand near each other are read together.
@@ -146,7 +144,8 @@ public struct DumpTask {
                 }
                 let range = first..<rows[order[end - 1]] + 1
                 var values = [Float](repeating: 0, count: range.count * width)
-                try file.read(name, layer: layer, tokens: range, into: &values)
+                try file.read(
+                    place.dataSet, layer: place.number, tokens: range, into: &values)
                 values.withUnsafeBufferPointer { values in
                     for index in order[next..<end] {
                         (out + index * width).update(

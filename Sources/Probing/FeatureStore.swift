@@ -1,5 +1,6 @@
 import Corpus
 import Models
+import Plans
 import Tensors
 
 /// The states that probes read: one token of each example, at every boundary, in f32.
@@ -33,31 +34,31 @@ public final class FeatureStore: @unchecked Sendable {
     public var values: UnsafeBufferPointer<Float> { UnsafeBufferPointer(buffer.values) }
 }
 
-/// Copies the state of one position of a document at every boundary. A tap on `resid`.
+/// Copies the state of the last position of each text of a block at every boundary. A tap on `resid`.
 private final class FeatureTap: Tap {
     private let store: FeatureStore
-    private let row: Int
-    private let position: Int
+    /// The row of the block's first text.
+    var row = 0
+    /// The position that is read of each text of the block.
+    var positions: [Int] = []
 
-    init(_ store: FeatureStore, row: Int, position: Int) {
-        self.store = store
-        self.row = row
-        self.position = position
-    }
+    init(_ store: FeatureStore) { self.store = store }
 
     func wants(_ site: Site) -> Bool { site == .resid }
 
     func observe(_ activation: Activation) {
+        let position = positions[activation.sequence]
         guard activation.positions.contains(position) else { return }
-        store.set(activation.index, row: row, activation.row(position))
+        store.set(
+            activation.index, row: row + activation.sequence, activation.row(position))
     }
 }
 
 /// Runs examples through a model and a plan, up to the token that is read: what stands behind it
 /// cannot matter to it.
 ///
-/// Short examples run together, as branches of one block that begin at the text's start. At f32 a state
-/// has the same bytes as if its example had run alone.
+/// Short examples run together in one block. At f32 a state has the same bytes as if its example had run
+/// alone.
 public struct FeatureExtractor {
     public let model: Transformer
     public let plan: LayerPlan
@@ -78,25 +79,26 @@ public struct FeatureExtractor {
         let store = FeatureStore(
             boundaries: plan.steps.count + 1, rows: documents.count, width: width)
         // Where frequencies depend on the text's length, texts of several lengths cannot share a block.
-        let rows = model.configuration.rotaryDependsOnLength ? 0 : Session.blockLength
+        let rows = model.configuration.rotaryDependsOnLength ? 0 : BlockRunner.blockLength
         let session = try Session(
-            model: model, plan: plan, capacity: documents.map(\.tokens.count).max() ?? 1,
-            branches: rows > 0)
+            model: model, plan: plan, capacity: documents.map(\.tokens.count).max() ?? 1)
+        let runner = rows > 0 ? BlockRunner(model: model) : session.runner
+        let tap = FeatureTap(store)
+        var caches: [KeyValueCache] = []
         for group in Self.groups(documents.map(\.tokens.count), rows: rows) {
-            session.reset()
+            tap.row = group.lowerBound
+            tap.positions = documents[group].map { $0.tokens.count - 1 }
             if group.count == 1 {
-                let tokens = documents[group.lowerBound].tokens
-                let tap = FeatureTap(store, row: group.lowerBound, position: tokens.count - 1)
-                try session.run(tokens, taps: [tap])
+                session.reset()
+                try session.run(documents[group.lowerBound].tokens, taps: [tap])
             } else {
-                let branches = documents[group].map(\.tokens)
-                try session.run([], branches: branches) { boundary, states in
-                    var end = 0
-                    for (row, branch) in zip(group, branches) {
-                        end += branch.count
-                        store.set(boundary, row: row, states + (end - 1) * width)
-                    }
+                while caches.count < group.count {
+                    caches.append(
+                        try KeyValueCache(model: model, plan: plan, capacity: session.capacity))
                 }
+                for cache in caches { cache.rewind(to: 0) }
+                try runner.run(
+                    zip(documents[group], caches).map { .init($0.tokens, cache: $1) }, taps: [tap])
             }
             progress(group.count)
         }

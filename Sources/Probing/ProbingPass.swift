@@ -1,5 +1,6 @@
 import Corpus
 import Models
+import Plans
 import Records
 import Tokenizers
 
@@ -122,21 +123,11 @@ public struct ProbingPass {
         for task in stored { try fit(task.data) { try task.features(plan) } }
         let looped = plan.steps.contains { $0.iteration != nil }
         let record = ProbesRecord(
-            seed: seed, plan: looped ? Self.notation(plan) : nil,
-            boundaries: [ProbesRecord.Boundary(layer: nil, iteration: nil)]
-                + plan.steps.map {
-                    ProbesRecord.Boundary(layer: $0.layer, iteration: $0.iteration)
-                },
+            seed: seed, plan: looped ? plan.notation : nil,
+            boundaries: plan.places(.resid).map {
+                ProbesRecord.Boundary(layer: $0.layer, iteration: $0.iteration)
+            },
             tasks: results.map(\.task), relevance: ReasoningRelevance.steps(results))
         return (record, times)
-    }
-
-    /// A split plan as the paper writes it.
-    private static func notation(_ plan: LayerPlan) -> String {
-        let encoder = plan.steps.prefix { $0.iteration == nil }.count
-        let think = plan.steps.count { $0.iteration == 1 }
-        let iterations = plan.steps.compactMap(\.iteration).max() ?? 1
-        let decoder = plan.steps.count - encoder - think * iterations
-        return "\(encoder)-\(think)*\(iterations)-\(decoder)"
     }
 }

@@ -1,5 +1,6 @@
 import Files
 import OrderedCollections
+import Plans
 import Records
 
 /// Proposes a split from the angular distances at the last token, or abstains and says why.

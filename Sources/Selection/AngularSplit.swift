@@ -1,3 +1,4 @@
+import Plans
 import Records
 
 /// What Kneedle says about a model's angular distances, as the ETD paper (arXiv 2510.07358) reads

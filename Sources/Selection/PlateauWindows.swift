@@ -1,3 +1,4 @@
+import Plans
 import Records
 
 /// The alternatives to Kneedle's split: contiguous windows of the middle layers, as think blocks,

@@ -1,12 +1,11 @@
 import Files
+import Plans
 import Records
 
 /// What can be wrong with a request for a split.
 public enum SelectionError: Error, Equatable, CustomStringConvertible {
-    /// Not of the form `7-4-5`, `7-4*k-5` or `7-4*3-5`.
-    case notation(text: String, problem: String)
-    /// The parts do not sum to the model's layers.
-    case sum(text: String, actual: Int, expected: Int)
+    /// What was written is no split, or none of this model.
+    case plan(PlanError)
     case file(FileError)
     /// A split file made for a model of another depth.
     case layerCount(path: String, actual: Int, expected: Int)
@@ -24,12 +23,10 @@ public enum SelectionError: Error, Equatable, CustomStringConvertible {
 
     public var description: String {
         switch self {
-        case .notation(let text, let problem):
+        case .plan(.notation(let text, let problem)):
             "--split \(Self.oneLine(text).isEmpty ? "\"\"" : Self.oneLine(text)): \(problem); write three layer counts such as 7-4-5, "
                 + "or 7-4*3-5 to run the think block three times, or name a split file"
-        case .sum(let text, let actual, let expected):
-            "--split \(text): its parts sum to \(actual) layers, but the model has \(expected); "
-                + "change a part so that they sum to \(expected)"
+        case .plan(let error): "--split \(error)"
         case .file(let error): error.description
         case .layerCount(let path, let actual, let expected):
             "\(path): made for a model of \(actual) layers, but this one has \(expected); "

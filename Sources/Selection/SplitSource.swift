@@ -1,5 +1,6 @@
 import Files
 import Foundation
+import Plans
 import Records
 
 /// Turns what `--split` was given into the split to run.
@@ -19,7 +20,12 @@ public enum SplitSource {
         argument: String, alternative: Int?, layers: Int, fingerprint: String, allowMismatch: Bool
     ) throws(SelectionError) -> (split: Split, iterations: Int?) {
         if !looksLikeFile(argument) {
-            let notation = try SplitNotation(argument, layers: layers)
+            let notation: SplitNotation
+            do {
+                notation = try SplitNotation(argument, layers: layers)
+            } catch {
+                throw .plan(error)
+            }
             guard alternative == nil else { throw .alternativeOfNotation(text: argument) }
             return (notation.split, notation.iterations)
         }

@@ -13,6 +13,13 @@ public final class FloatBuffer: @unchecked Sendable {
         memset(raw, 0, max(64, count * 4))
     }
 
+    /// Memory for `count` values of unknown content.
+    public init(uninitialized count: Int) {
+        self.count = count
+        let raw = UnsafeMutableRawPointer.allocate(byteCount: max(64, count * 4), alignment: 64)
+        pointer = raw.bindMemory(to: Float.self, capacity: max(16, count))
+    }
+
     deinit { pointer.deallocate() }
 
     public subscript(index: Int) -> Float {

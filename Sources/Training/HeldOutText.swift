@@ -56,17 +56,13 @@ public struct LensComparison: Sendable, Equatable {
             }
         }
         do {
-            let session = try Session(
-                model: model, capacity: documents.map(\.tokens.count).max() ?? 1)
-            for document in documents {
+            let loop = try DocumentLoop(
+                model: model, longest: documents.map(\.tokens.count).max() ?? 1, taps: [tap])
+            for (index, document) in documents.enumerated() {
                 added = document.addedTokens
-                tap.begin(document.tokens)
-                session.reset()
-                try session.run(document.tokens, taps: [tap]) { positions, _ in
-                    progress(positions.count)
-                }
+                try loop.run(document, index: index) { positions, _ in progress(positions.count) }
             }
-        } catch { throw .model(error) }
+        } catch { throw TrainingError(error) }
         plain = sums.map { $0.plain / max(1, count) }
         tuned = sums.map { $0.tuned / max(1, count) }
     }

@@ -30,7 +30,6 @@ extension LensTrainer {
             return translator
         }
         let pass = TranslatorPass(trainer)
-        pass.begin(first: 0)
         try Session(model: model, capacity: tokens.count).run(tokens, taps: [pass])
         return Gradients(
             losses: pass.losses, weights: pass.weightGradients.map { Array($0.values) },

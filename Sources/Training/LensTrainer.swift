@@ -66,6 +66,8 @@ public final class LensTrainer {
         self.documents = documents
     }
 
+    private var longest: Int { documents.map(\.tokens.count).max() ?? 1 }
+
     /// Positions trained on so far.
     public var tokens: Int { cursor.tokens }
 
@@ -87,16 +89,15 @@ public final class LensTrainer {
         afterStep: () throws(TrainingError) -> Void = {}
     ) throws(TrainingError) {
         if translators.isEmpty { try calibrate() }
-        let session: Session
-        do {
-            session = try Session(
-                model: model, capacity: documents.map(\.tokens.count).max() ?? 1)
-        } catch { throw .model(error) }
         let pass = TranslatorPass(self)
+        let loop: DocumentLoop
+        do {
+            loop = try DocumentLoop(model: model, longest: longest, taps: [pass])
+        } catch { throw .model(error) }
         while cursor.tokens < settings.tokens {
             let order = order(epoch: cursor.epoch)
             while cursor.place < order.count, cursor.tokens < settings.tokens {
-                try train(on: documents[order[cursor.place]], session, pass, progress, afterStep)
+                try train(on: order[cursor.place], loop, pass, progress, afterStep)
             }
             if cursor.place == order.count {
                 cursor.place = 0
@@ -107,23 +108,23 @@ public final class LensTrainer {
 
     /// One document, from the cursor's position on.
     private func train(
-        on document: Document, _ session: Session, _ pass: TranslatorPass,
+        on index: Int, _ loop: DocumentLoop, _ pass: TranslatorPass,
         _ progress: (_ tokens: Int, _ loss: Double?) -> Void,
         _ afterStep: () throws(TrainingError) -> Void
     ) throws(TrainingError) {
+        var document = documents[index]
         let done = max(0, cursor.position - document.addedTokens)
         let room = settings.tokens - cursor.tokens + done
-        let tokens = Array(document.tokens.prefix(document.addedTokens + room))
-        pass.begin(first: max(cursor.position, document.addedTokens))
-        session.reset()
+        document.tokens = Array(document.tokens.prefix(document.addedTokens + room))
+        pass.first = max(cursor.position, document.addedTokens)
         var failure: TrainingError?
-        do throws(ModelError) {
-            try session.run(tokens, taps: [pass]) { positions, _ throws(ModelError) in
+        do {
+            try loop.run(document, index: index) { positions, _ throws(ModelError) in
                 guard positions.upperBound > cursor.position else { return }
                 let count = positions.upperBound - max(positions.lowerBound, document.addedTokens)
                 cursor.tokens += max(0, count)
                 cursor.position = positions.upperBound
-                let isLast = positions.upperBound == tokens.count
+                let isLast = positions.upperBound == document.tokens.count
                 if isLast {
                     cursor.position = 0
                     cursor.place += 1
@@ -140,7 +141,7 @@ public final class LensTrainer {
                 progress(max(0, count), cursor.loss)
             }
         } catch {
-            throw failure ?? .model(error)
+            throw failure ?? TrainingError(error)
         }
     }
 
@@ -191,14 +192,11 @@ public final class LensTrainer {
         let configuration = model.configuration
         let tap = ScaleTap(layers: configuration.layerCount, width: configuration.hiddenSize)
         do {
-            let session = try Session(
-                model: model, capacity: documents.map(\.tokens.count).max() ?? 1)
+            let loop = try DocumentLoop(model: model, longest: longest, taps: [tap])
             for index in order(epoch: 0).prefix(1024) where !tap.isFull {
-                tap.added = documents[index].addedTokens
-                session.reset()
-                try session.run(documents[index].tokens, taps: [tap])
+                try loop.run(documents[index], index: index)
             }
-        } catch { throw .model(error) }
+        } catch { throw TrainingError(error) }
         translators = tap.translators()
     }
 }

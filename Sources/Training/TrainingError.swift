@@ -14,6 +14,13 @@ public enum TrainingError: Error, Equatable, CustomStringConvertible {
     /// The loss stopped being a number at this step.
     case diverged(step: Int, boundary: Int, rate: Float)
 
+    /// What a pass with taps threw.
+    init(_ error: any Error) {
+        self =
+            error as? TrainingError
+            ?? .model(error as? ModelError ?? .stopped(reason: "\(error)"))
+    }
+
     public var description: String {
         switch self {
         case .model(let error): error.description

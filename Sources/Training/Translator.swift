@@ -1,6 +1,8 @@
 import Analysis
+import Corpus
 import Foundation
 import Models
+import Plans
 import Tensors
 
 /// A translator while it is trained, in units in which every boundary and dimension looks alike:
@@ -51,7 +53,7 @@ final class ScaleTap: Tap {
     private let wanted: Int
     private let every: Int
     /// Tokens at the start of the document at hand that were added, not read.
-    var added = 0
+    private var added = 0
     private var samples: [[Float]]
     private(set) var count = 0
 
@@ -69,6 +71,8 @@ final class ScaleTap: Tap {
     var isFull: Bool { count >= wanted }
 
     func wants(_ site: Site) -> Bool { site == .resid }
+
+    func begin(_ document: Document, index: Int) { added = document.addedTokens }
 
     func observe(_ activation: Activation) {
         if activation.index == layers {

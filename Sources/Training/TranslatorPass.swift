@@ -1,6 +1,7 @@
 import CKernels
 import Foundation
 import Models
+import Plans
 import Tensors
 
 /// Loss and gradients of all translators on one block of positions after another; sums until `clear`.
@@ -15,7 +16,7 @@ final class TranslatorPass: Tap {
     private let layers: Int
     private let objective: LensObjective
     /// Positions before this one are not trained on: they were added, or trained on before a kill.
-    private var first = 0
+    var first = 0
     /// Rows of the block in `states`: those of boundary 0, of boundary 1, …, of the last.
     private var rows: [[Int]] = []
     private var offsets: [Int] = []
@@ -43,7 +44,7 @@ final class TranslatorPass: Tap {
         layers = configuration.layerCount
         objective = LensObjective(model: trainer.model)
         let every = trainer.settings.every
-        let most = (Session.blockLength + every - 1) / every * layers + Session.blockLength
+        let most = (BlockRunner.blockLength + every - 1) / every * layers + BlockRunner.blockLength
         inputs = FloatBuffer(count: most * width)
         states = FloatBuffer(count: most * width)
         expected = FloatBuffer(count: most * width)
@@ -58,9 +59,6 @@ final class TranslatorPass: Tap {
         weightGradients = (0..<layers).map { _ in FloatBuffer(count: width * width) }
         biasGradients = (0..<layers).map { _ in FloatBuffer(count: width) }
     }
-
-    /// Starts a document of which positions from `first` on are to be trained on.
-    func begin(first: Int) { self.first = first }
 
     func clear() {
         positions = 0

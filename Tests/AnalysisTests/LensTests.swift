@@ -6,6 +6,7 @@ import Checkpoints
 import Corpus
 import Foundation
 import Models
+import Plans
 import Records
 import TestSupport
 import Testing

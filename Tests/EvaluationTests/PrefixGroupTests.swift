@@ -6,6 +6,7 @@ import Evaluation
 import Files
 import Foundation
 import Models
+import Plans
 import TestSupport
 import Testing
 

@@ -4,6 +4,7 @@
 import Checkpoints
 import Corpus
 import Models
+import Plans
 import Probing
 import TestSupport
 import Testing

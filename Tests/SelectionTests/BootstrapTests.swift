@@ -1,4 +1,5 @@
 import Files
+import Plans
 import Records
 import Selection
 import Tensors

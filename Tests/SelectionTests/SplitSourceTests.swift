@@ -1,5 +1,6 @@
 import Files
 import Foundation
+import Plans
 import Records
 import Selection
 import Testing

@@ -1,6 +1,7 @@
 import Corpus
 import Foundation
 import Models
+import Plans
 import Records
 import Tensors
 
@@ -25,10 +26,10 @@ package final class BoundaryGeometry: Tap {
 
     package func wants(_ site: Site) -> Bool { site == .resid }
 
-    package func begin(_ document: Document) {
-        moments.begin(document)
-        shape.begin(document)
-        alignment.begin(document)
+    package func begin(_ document: Document, index: Int) {
+        moments.begin(document, index: index)
+        shape.begin(document, index: index)
+        alignment.begin(document, index: index)
     }
 
     package func observe(_ activation: Activation) {

@@ -2,6 +2,7 @@ import CKernels
 import Corpus
 import Foundation
 import Models
+import Plans
 import Records
 import Tensors
 
@@ -44,7 +45,7 @@ final class DocumentShape: Tap {
 
     func wants(_ site: Site) -> Bool { site == .resid }
 
-    func begin(_ document: Document) {
+    func begin(_ document: Document, index: Int) {
         self.document = document
         angles = Array(repeating: (0, 0), count: boundaries)
     }

@@ -2,6 +2,7 @@ import CKernels
 import Corpus
 import Foundation
 import Models
+import Plans
 import Tensors
 
 /// Linear centred kernel alignment (CKA) between the states of all pairs of boundaries, from token Gram
@@ -37,14 +38,14 @@ public final class KernelAlignment: Tap {
         self.width = width
         stride = max(1, (tokens + Self.sampleTokens - 1) / Self.sampleTokens)
         // A block may bring more than a batch still lacks.
-        room = Self.batchTokens - 1 + (Session.blockLength + stride - 1) / stride
+        room = Self.batchTokens - 1 + (BlockRunner.blockLength + stride - 1) / stride
         batch = FloatBuffer(count: boundaries * room * width)
         sums = Array(repeating: 0, count: boundaries * boundaries)
     }
 
     public func wants(_ site: Site) -> Bool { site == .resid }
 
-    public func begin(_ document: Document) { self.document = document }
+    public func begin(_ document: Document, index: Int) { self.document = document }
 
     public func end() { seen += document.tokens.count - document.addedTokens }
 

@@ -1,10 +1,11 @@
 import Corpus
 import Models
+import Plans
 
 /// Moments of what passes at chosen sites: one `Moments` per site and step. Positions of added tokens
 /// are left out. A tap.
 ///
-/// A block of positions is one of `Session`'s, so borders depend on the document alone.
+/// A block of positions is one of `BlockRunner`'s, so borders depend on the document alone.
 public final class MomentsTap: Tap {
     public struct Place: Hashable, Sendable, Comparable, CustomStringConvertible {
         public var site: Site
@@ -41,7 +42,7 @@ public final class MomentsTap: Tap {
     /// Goes on from what an earlier run has summed.
     public func restore(_ moments: [Place: Moments]) { self.moments = moments }
 
-    public func begin(_ document: Document) { addedTokens = document.addedTokens }
+    public func begin(_ document: Document, index: Int) { addedTokens = document.addedTokens }
 
     public func wants(_ site: Site) -> Bool { sites.contains(site) }
 
@@ -64,6 +65,8 @@ public final class MomentsTap: Tap {
         guard let failure else { return }
         throw .momentsOutOfRange(place: failure.description)
     }
+
+    public func finish() throws { try check() }
 
     /// Ends the run, or a part of it whose moments are to be kept.
     /// - Throws: `AnalysisError.momentsOutOfRange`.

@@ -1,3 +1,4 @@
+import Plans
 import Records
 
 /// `report.html`: a run as one page that opens offline, in light and dark, on a phone and on paper.

@@ -1,3 +1,4 @@
+import Plans
 import Records
 
 /// What a person sees in the terminal when a probe has finished: verdict, chart, alternatives. Where
