@@ -37,10 +37,10 @@ let package = Package(
         .target(
             name: "Files",
             dependencies: [
-                "CMappings", "CCrypto",
+                "CCrypto", "CMappings",
                 .product(name: "OrderedCollections", package: "swift-collections"),
             ]),
-        .target(name: "Tensors", dependencies: ["CKernels", "COpenBLAS", "COneDNN"]),
+        .target(name: "Tensors", dependencies: ["COpenBLAS", "CKernels", "COneDNN"]),
         .target(
             name: "Checkpoints",
             dependencies: [
@@ -50,50 +50,63 @@ let package = Package(
         .target(
             name: "Tokenizers",
             dependencies: [
-                "Files", "Checkpoints", .product(name: "HeapModule", package: "swift-collections"),
+                "Files", "Checkpoints",
+                .product(name: "HeapModule", package: "swift-collections"),
             ]),
         .target(name: "Corpus", dependencies: ["Files", "Tokenizers", "CZlib"]),
         .target(name: "Plans"),
         .target(
             name: "Models",
-            dependencies: ["Files", "Checkpoints", "Tensors", "Corpus", "Plans", "CKernels"]),
+            dependencies: [
+                "Files", "Tensors", "Checkpoints", "Corpus", "Plans", "CKernels",
+            ]),
         .target(
             name: "Records",
             dependencies: [
-                "Files", "Plans", .product(name: "OrderedCollections", package: "swift-collections"),
+                "Files", "Plans",
+                .product(name: "OrderedCollections", package: "swift-collections"),
             ]),
         .target(
             name: "Activations",
             dependencies: [
-                "Files", "Models", "Tensors", "CKernels", "CHDF5", "CZlib",
+                "Files", "Tensors", "Corpus", "Plans", "Models", "CZlib", "CHDF5", "CKernels",
             ]),
         .target(
             name: "Analysis",
             dependencies: [
-                "Files", "Checkpoints", "Models", "Corpus", "Records", "Tensors", "CKernels",
+                "Files", "Tensors", "Checkpoints", "Corpus", "Plans", "Models", "Records",
+                "CKernels",
             ]),
         .target(
             name: "Training",
             dependencies: [
-                "Files", "Checkpoints", "Models", "Corpus", "Analysis", "Tensors", "CKernels",
+                "Files", "Tensors", "Checkpoints", "Corpus", "Plans", "Models", "Analysis",
+                "CKernels",
             ]),
         .target(
             name: "Evaluation",
-            dependencies: ["Models", "Tokenizers", "Corpus", "Files", "Tensors", "CKernels"]),
-        .target(name: "Selection", dependencies: ["Records", "Tensors"]),
+            dependencies: [
+                "Files", "Tensors", "Tokenizers", "Corpus", "Plans", "Models", "CKernels",
+            ]),
+        .target(
+            name: "Selection",
+            dependencies: [
+                "Files", "Tensors", "Plans", "Records",
+                .product(name: "OrderedCollections", package: "swift-collections"),
+            ]),
         .target(
             name: "Probing",
             dependencies: [
-                "Files", "Models", "Corpus", "Tokenizers", "Records", "Activations", "Tensors",
-                "COpenBLAS",
+                "Files", "Tensors", "Tokenizers", "Corpus", "Plans", "Models", "Records",
+                "Activations", "COpenBLAS",
             ]),
-        .target(name: "Reporting", dependencies: ["Records"]),
+        .target(name: "Reporting", dependencies: ["Files", "Plans", "Records"]),
         .target(
             name: "Commands",
             dependencies: [
-                "Files", "Checkpoints", "Tokenizers", "Corpus", "Models", "Records", "Activations",
-                "Analysis", "Training", "Selection", "Probing",
-                "Reporting", "Evaluation", "Tensors", "CKernels",
+                "Files", "Tensors", "Checkpoints", "Tokenizers", "Corpus", "Plans", "Models",
+                "Records", "Activations", "Analysis", "Training", "Evaluation", "Selection",
+                "Probing", "Reporting", "CKernels",
                 .product(name: "OrderedCollections", package: "swift-collections"),
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
@@ -101,13 +114,14 @@ let package = Package(
         .executableTarget(
             name: "etd-analyze",
             dependencies: [
-                "Commands", "Probing",
+                "Files", "Analysis", "Probing", "Reporting", "Commands",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ]),
         .executableTarget(
             name: "etd",
             dependencies: [
-                "Commands", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                "Corpus", "Commands",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ]),
 
         .target(name: "TestSupport", dependencies: ["Files"], path: "Tests/TestSupport"),
@@ -115,59 +129,63 @@ let package = Package(
             name: "FuzzTargets", dependencies: ["Files", "Checkpoints", "Tokenizers", "Models"],
             path: "Tests/FuzzTargets"),
         .testTarget(
-            name: "FuzzTests", dependencies: ["FuzzTargets", "Files", "Models", "TestSupport"]),
+            name: "FuzzTests", dependencies: ["Files", "Models", "TestSupport", "FuzzTargets"]),
         .testTarget(name: "FilesTests", dependencies: ["Files", "TestSupport"]),
+        .testTarget(name: "PlansTests", dependencies: ["Plans", "TestSupport"]),
         .testTarget(
             name: "TensorsTests",
-            dependencies: ["Tensors", "CKernels", "COneDNN", "COpenBLAS", "TestSupport"]),
+            dependencies: ["Tensors", "TestSupport", "CKernels", "COneDNN"]),
         .testTarget(
             name: "CheckpointsTests",
-            dependencies: [
-                "Checkpoints", "Files", "Tensors", "TestSupport",
-            ]),
+            dependencies: ["Files", "Tensors", "Checkpoints", "TestSupport"]),
         .testTarget(
             name: "TokenizersTests",
-            dependencies: ["Tokenizers", "Commands", "Files", "TestSupport"]),
+            dependencies: ["Files", "Tokenizers", "Commands", "TestSupport"]),
         .testTarget(
-            name: "CorpusTests", dependencies: ["Corpus", "Tokenizers", "Files", "TestSupport"]),
+            name: "CorpusTests", dependencies: ["Tokenizers", "Corpus", "TestSupport"]),
         .testTarget(
             name: "ModelsTests",
-            dependencies: ["Models", "Checkpoints", "Files", "Tensors", "CKernels", "TestSupport"]),
+            dependencies: [
+                "Files", "Tensors", "Checkpoints", "Plans", "Models", "TestSupport",
+                "CKernels",
+            ]),
         .testTarget(
             name: "ActivationsTests",
-            dependencies: [
-                "Activations", "Models", "Checkpoints", "Files", "Tensors", "CKernels",
-                "TestSupport",
-            ]),
+            dependencies: ["Activations", "TestSupport", "CKernels"]),
         .testTarget(
             name: "AnalysisTests",
             dependencies: [
-                "Analysis", "Models", "Corpus", "Records", "Checkpoints", "Files", "Tensors",
-                "CKernels", "TestSupport",
+                "Files", "Tensors", "Checkpoints", "Corpus", "Plans", "Models", "Records",
+                "Analysis", "TestSupport", "CKernels",
             ]),
         .testTarget(
             name: "TrainingTests",
             dependencies: [
-                "Training", "Analysis", "Models", "Corpus", "Checkpoints", "Files", "Tensors",
-                "CKernels", "TestSupport",
+                "Files", "Tensors", "Checkpoints", "Corpus", "Models", "Analysis", "Training",
+                "TestSupport",
             ]),
         .testTarget(
             name: "EvaluationTests",
             dependencies: [
-                "Evaluation", "Models", "Checkpoints", "Tokenizers", "Corpus", "Files",
-                "TestSupport",
+                "Files", "Checkpoints", "Tokenizers", "Corpus", "Plans", "Models",
+                "Evaluation", "TestSupport",
             ]),
         .testTarget(
-            name: "SelectionTests", dependencies: ["Selection", "Tensors", "TestSupport"]),
+            name: "SelectionTests",
+            dependencies: [
+                "Files", "Tensors", "Plans", "Records", "Selection", "TestSupport",
+            ]),
         .testTarget(
             name: "ProbingTests",
             dependencies: [
-                "Probing", "Records", "Tokenizers", "Commands", "Corpus", "Models", "Checkpoints",
-                "Files", "Tensors", "TestSupport",
+                "Files", "Tensors", "Checkpoints", "Tokenizers", "Corpus", "Plans", "Models",
+                "Records", "Probing", "TestSupport",
             ]),
-        .testTarget(name: "ReportingTests", dependencies: ["Reporting", "TestSupport"]),
         .testTarget(
-            name: "CommandTests", dependencies: ["Activations", "Files", "Tensors", "TestSupport"]),
+            name: "ReportingTests",
+            dependencies: ["Files", "Plans", "Records", "Reporting", "TestSupport"]),
+        .testTarget(
+            name: "CommandTests", dependencies: ["Files", "Tensors", "Activations", "TestSupport"]),
     ],
     swiftLanguageModes: [.v6]
 )

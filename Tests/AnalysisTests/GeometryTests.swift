@@ -24,8 +24,8 @@ struct FedDocument {
 
     /// As a session would: blocks of positions, each through all boundaries.
     func feed(width: Int, _ observe: (Activation) -> Void) {
-        for start in stride(from: 0, to: length, by: Session.blockLength) {
-            let positions = start..<min(length, start + Session.blockLength)
+        for start in stride(from: 0, to: length, by: BlockRunner.blockLength) {
+            let positions = start..<min(length, start + BlockRunner.blockLength)
             for (boundary, values) in states.enumerated() {
                 values.withUnsafeBufferPointer {
                     observe(
@@ -43,7 +43,7 @@ func geometry(_ documents: [FedDocument], width: Int) -> BoundaryGeometry {
         boundaries: documents[0].states.count, width: width,
         documents: documents.map(\.document))
     for document in documents {
-        geometry.begin(document.document)
+        geometry.begin(document.document, index: 0)
         document.feed(width: width, geometry.observe)
         geometry.end()
     }
@@ -209,7 +209,7 @@ func geometry(_ documents: [FedDocument], width: Int) -> BoundaryGeometry {
         var random = SeededRandom(9)
         for _ in 0..<50 {
             let document = FedDocument(states: [random.normals(2_000)], length: 1_000)
-            tap.begin(document.document)
+            tap.begin(document.document, index: 0)
             document.feed(width: 2, tap.observe)
             tap.end()
         }

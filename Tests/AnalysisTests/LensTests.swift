@@ -63,7 +63,7 @@ private func angle(_ a: [Float], _ b: [Float]) -> (distance: Double, cosine: Dou
         var readings: [[LogitLens.Reading]] = []
         let lens = LensTap(model: model, boundaries: boundaries) { _, row in readings.append(row) }
         let recorder = StateRecorder()
-        lens.begin(tokens)
+        lens.begin(Document(tokens: tokens), index: 0)
         try Session(model: model, capacity: tokens.count).run(tokens, taps: [lens, recorder])
         #expect(readings.count == tokens.count)
 

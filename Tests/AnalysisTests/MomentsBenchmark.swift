@@ -30,16 +30,11 @@ struct MomentsBenchmark {
                     Int32.random(in: 0..<Int32(c.vocabularySize), using: &random)
                 })
         }
-        func seconds(_ begin: (Document) -> Void, _ taps: [any Tap], _ end: () -> Void) throws
-            -> Double
-        {
-            let session = try Session(model: model, capacity: length)
+        func seconds(_ taps: [any Tap]) throws -> Double {
+            let loop = try DocumentLoop(model: model, longest: length, taps: taps)
             let start = ContinuousClock.now
-            for document in documents {
-                begin(document)
-                session.reset()
-                try session.run(document.tokens, taps: taps)
-                end()
+            for (index, document) in documents.enumerated() {
+                try loop.run(document, index: index)
             }
             return (ContinuousClock.now - start) / .seconds(1)
         }
@@ -49,11 +44,11 @@ struct MomentsBenchmark {
         let moments = MomentsTap(sites: [.resid])
         let all = BoundaryGeometry(
             boundaries: c.layerCount + 1, width: c.hiddenSize, documents: documents)
-        _ = try seconds(moments.begin, [moments], {})
+        _ = try seconds([moments])
         for _ in 0..<3 {
-            plain.append(try seconds({ _ in }, [], {}))
-            withMoments.append(try seconds(moments.begin, [moments], {}))
-            withAll.append(try seconds(all.begin, [all], all.end))
+            plain.append(try seconds([]))
+            withMoments.append(try seconds([moments]))
+            withAll.append(try seconds([all]))
         }
         let start = ContinuousClock.now
         _ = try all.metrics()

@@ -105,7 +105,7 @@ import Testing
     @Test func aTapStopsTheRunAndSaysWhere() throws {
         let tap = MomentsTap(sites: [.resid])
         let document = FedDocument(states: [[1, 2], [1, .nan]], length: 2)
-        tap.begin(document.document)
+        tap.begin(document.document, index: 0)
         document.feed(width: 1, tap.observe)
         #expect(throws: AnalysisError.momentsOutOfRange(place: "resid at boundary 1")) {
             try tap.check()

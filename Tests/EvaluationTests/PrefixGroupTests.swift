@@ -130,16 +130,18 @@ import Testing
 
     @Test func aBranchBeyondTheContextIsTooLong() throws {
         let model = try ScoredModel(name: "llama-gqa").load()
-        let session = try Session(model: model, capacity: 8, branches: true)
+        let session = try Session(model: model, capacity: 8)
         try session.run([1, 2, 3, 4, 5])
         #expect(throws: ModelError.tooLong(tokens: 9, context: 8)) {
-            try session.run([], branches: [[1], [1, 2, 3, 4]]) { _, _ in }
+            try session.runner.run([
+                .init([], cache: session.cache), .branch([1]), .branch([1, 2, 3, 4]),
+            ])
         }
         #expect(
             throws: ModelError.tokenOutOfRange(
                 id: -1, position: 6, vocabularySize: model.configuration.vocabularySize)
         ) {
-            try session.run([], branches: [[1, -1]]) { _, _ in }
+            try session.runner.run([.init([], cache: session.cache), .branch([1, -1])])
         }
     }
 }

@@ -60,7 +60,7 @@ struct ScoredModel: Sendable, CustomTestStringConvertible {
     func looped() throws -> LayerPlan {
         let facts = try JSON.read(path: folder.appending(path: "expected.json").path)
         let layers = facts["looped"]?["plan"]?.arrayValue ?? []
-        return LayerPlan(steps: layers.compactMap(\.intValue).map { .init(layer: $0) })
+        return try LayerPlan(layers: layers.compactMap(\.intValue))
     }
 
     func logits(_ key: String) throws -> [Double] {

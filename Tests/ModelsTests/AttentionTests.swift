@@ -85,18 +85,24 @@ import Testing
     private static func attend(
         _ shape: Shape, _ inputs: Inputs, _ arithmetic: Arithmetic
     ) -> [Double] {
-        let slot = KeyValueSlot(
-            heads: shape.keyValueHeads, capacity: shape.positions, headDimension: shape.width)
-        for index in inputs.keys.indices {
-            slot.keys[index] = inputs.keys[index]
-            slot.values[index] = inputs.values[index]
+        var slot = KeyValueSlot(heads: shape.keyValueHeads, headDimension: shape.width)
+        slot.prepare(0..<shape.positions)
+        for head in 0..<shape.keyValueHeads {
+            for position in 0..<shape.positions {
+                for index in 0..<shape.width {
+                    let source = (head * shape.positions + position) * shape.width + index
+                    slot.key(head: head, position: position)?[index] = inputs.keys[source]
+                    slot.value(head: head, position: position)?[index] = inputs.values[source]
+                }
+            }
         }
         let out = FloatBuffer(count: inputs.queries.count)
         BlockedAttention(
-            queries: buffer(inputs.queries), slot: slot, heads: shape.heads,
-            keyValueHeads: shape.keyValueHeads, window: shape.window, scale: scale(shape),
-            arithmetic: arithmetic, out: out
-        ).run([BlockSegment(rows: 0..<shape.positions, position: 0, place: 0)])
+            queries: buffer(inputs.queries),
+            texts: [.init(rows: 0..<shape.positions, position: 0, slot: slot)],
+            heads: shape.heads, keyValueHeads: shape.keyValueHeads, window: shape.window,
+            scale: scale(shape), arithmetic: arithmetic, out: out
+        ).run()
         return (0..<out.count).map { Double(out[$0]) }
     }
 

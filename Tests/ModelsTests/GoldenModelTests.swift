@@ -42,11 +42,8 @@ struct GoldenModel: CustomTestStringConvertible, Sendable {
         }
     }
 
-    static func plan(_ value: JSON?) -> LayerPlan {
-        LayerPlan(
-            steps: (value?.arrayValue ?? []).compactMap(\.intValue).map {
-                LayerPlan.Step(layer: $0)
-            })
+    static func plan(_ value: JSON?) throws -> LayerPlan {
+        try LayerPlan(layers: (value?.arrayValue ?? []).compactMap(\.intValue))
     }
 }
 
@@ -118,14 +115,14 @@ final class Recorder: Tap {
     func loopedPlansEqualTransformers(_ golden: GoldenModel) throws {
         let (facts, tensors) = try golden.expected()
         let model = try golden.load()
-        let looped = GoldenModel.plan(facts["looped"]?["plan"])
+        let looped = try GoldenModel.plan(facts["looped"]?["plan"])
         #expect(looped.steps.count > model.configuration.layerCount)
         for sequence in 0..<2 {
             let ours = try logits(model, GoldenModel.tokens(facts, sequence), plan: looped)
             let theirs = try tensors.floats("looped.logits.\(sequence)").values
             #expect(largestDifference(ours, theirs) < 1e-4)
         }
-        let free = GoldenModel.plan(facts["plan"])
+        let free = try GoldenModel.plan(facts["plan"])
         let ours = try logits(model, GoldenModel.tokens(facts, 0), plan: free)
         #expect(largestDifference(ours, try tensors.floats("plan.logits.0").values) < 1e-4)
     }

@@ -89,23 +89,23 @@ struct PlainForward {
         }
         rotate(query, c.headCount)
         rotate(key, c.keyValueHeadCount)
-        let slot = KeyValueSlot(
-            heads: c.keyValueHeadCount, capacity: rows, headDimension: c.headDimension)
+        var slot = KeyValueSlot(heads: c.keyValueHeadCount, headDimension: c.headDimension)
+        slot.prepare(0..<rows)
         for row in 0..<rows {
             for head in 0..<c.keyValueHeadCount {
                 for index in 0..<c.headDimension {
                     let source = (row * c.keyValueHeadCount + head) * c.headDimension + index
-                    let target = slot.offset(head: head, place: row) + index
-                    slot.keys[target] = key[source]
-                    slot.values[target] = value[source]
+                    slot.key(head: head, position: row)?[index] = key[source]
+                    slot.value(head: head, position: row)?[index] = value[source]
                 }
             }
         }
         let mixed = FloatBuffer(count: rows * c.headCount * c.headDimension)
         BlockedAttention(
-            queries: query, slot: slot, heads: c.headCount, keyValueHeads: c.keyValueHeadCount,
+            queries: query, texts: [.init(rows: 0..<rows, position: 0, slot: slot)],
+            heads: c.headCount, keyValueHeads: c.keyValueHeadCount,
             window: layer.attention.window, scale: c.attentionScale, out: mixed
-        ).run([BlockSegment(rows: 0..<rows, position: 0, place: 0)])
+        ).run()
         return project(layer.attentionOutput, mixed, rows)
     }
 

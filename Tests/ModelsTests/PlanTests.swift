@@ -18,7 +18,7 @@ import Testing
 
     @Test(arguments: [(1, 2, 2, 1), (0, 0, 4, 1), (1, 2, 1, 0), (-1, 4, 1, 2)])
     func badSplitsAreRefused(_ parts: (Int, Int, Int, Int)) {
-        #expect(throws: ModelError.self) {
+        #expect(throws: PlanError.self) {
             try LayerPlan.split(
                 encoder: parts.0, think: parts.1, decoder: parts.2, iterations: parts.3, layers: 4)
         }
@@ -43,7 +43,7 @@ import Testing
     @Test func aPlanOfUnknownLayersIsRefused() throws {
         let model = try #require(GoldenModel.all.first).load()
         #expect(throws: ModelError.self) {
-            try Session(model: model, plan: LayerPlan(steps: [.init(layer: 99)]), capacity: 4)
+            try Session(model: model, plan: LayerPlan(layers: [99]), capacity: 4)
         }
     }
 

@@ -26,7 +26,7 @@ import Testing
             let model = try golden.load()
             #expect(family.modelTypes.contains(model.configuration.architecture))
             let tokens = GoldenModel.tokens(facts, 1)
-            let plan = GoldenModel.plan(facts["looped"]?["plan"])
+            let plan = try GoldenModel.plan(facts["looped"]?["plan"])
             let once = try logits(model, tokens)
             let looped = try logits(model, tokens, plan: plan)
             #expect(largestDifference(once, try tensors.floats("logits.1").values) < 1e-4)

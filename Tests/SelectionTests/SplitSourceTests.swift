@@ -21,10 +21,10 @@ import Testing
     }
 
     @Test func theSumNamesBothNumbers() {
-        #expect(throws: SelectionError.sum(text: "7-4-5", actual: 16, expected: 30)) {
+        #expect(throws: PlanError.sum(text: "7-4-5", actual: 16, expected: 30)) {
             try SplitNotation("7-4-5", layers: 30)
         }
-        let message = "\(SelectionError.sum(text: "7-4-5", actual: 16, expected: 30))"
+        let message = "\(PlanError.sum(text: "7-4-5", actual: 16, expected: 30))"
         #expect(message.contains("16") && message.contains("30") && message.contains("7-4-5"))
     }
 
@@ -40,7 +40,7 @@ import Testing
         ("9223372036854775807-1-9223372036854775807", "above 1000000"),
     ])
     func saysWhatIsWrong(text: String, problem: String) throws {
-        let error = #expect(throws: SelectionError.self) { try SplitNotation(text, layers: 16) }
+        let error = #expect(throws: PlanError.self) { try SplitNotation(text, layers: 16) }
         let message = "\(try #require(error))"
         #expect(message.contains(problem), "\(message)")
         #expect(!message.contains("\n"))
@@ -87,7 +87,7 @@ import Testing
         let (split, iterations) = try resolve("7-4*3-5")
         #expect(split.notation == "7-4*k-5")
         #expect(iterations == 3)
-        #expect(throws: SelectionError.sum(text: "7-4-6", actual: 17, expected: 16)) {
+        #expect(throws: SelectionError.plan(.sum(text: "7-4-6", actual: 17, expected: 16))) {
             // No flag lets a plan through that does not fit the model.
             try resolve("7-4-6", allowMismatch: true)
         }

@@ -117,7 +117,7 @@ private func relativeDifference(_ a: [Float], _ b: [Float]) -> Float {
                     sums[boundary] += tuned[boundary].klFromFinal
                 }
             }
-            tap.begin(tokens)
+            tap.begin(Document(tokens: tokens), index: 0)
             try Session(model: model, capacity: tokens.count).run(tokens, taps: [tap])
             return sums
         }

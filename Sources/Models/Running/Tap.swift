@@ -13,8 +13,18 @@ public struct Activation {
     /// [positions, width], row-major.
     public let values: UnsafePointer<Float>
 
-    /// States that come from elsewhere than a pass, for taps that are fed by hand.
+    /// States at a boundary of a plan without loops that come from elsewhere than a pass, for taps that
+    /// are fed by hand.
     package init(
+        states: UnsafePointer<Float>, boundary: Int, positions: Range<Int>, width: Int
+    ) {
+        let step = boundary == 0 ? nil : boundary - 1
+        self.init(
+            place: StatePlace(site: .resid, step: step, layer: step, iteration: nil),
+            positions: positions, width: width, values: states)
+    }
+
+    init(
         place: StatePlace, sequence: Int = 0, positions: Range<Int>, width: Int,
         values: UnsafePointer<Float>
     ) {
