@@ -183,7 +183,8 @@ public final class Scorer {
             (count + BlockRunner.blockLength - 1) / BlockRunner.blockLength
             * BlockRunner.blockLength
         let made = try Session(
-            model: model, plan: plan, capacity: min(context, rounded), keepsAll: true)
+            model: model, plan: plan, capacity: min(context, rounded), keepsAll: true,
+            blockRows: BlockRunner.blockLength)
         session = made
         held = []
         return made

@@ -14,15 +14,19 @@ public final class Session {
     /// Positions run since the last `reset`.
     public var position: Int { cache.length }
 
-    /// - Parameter capacity: the most positions of a text; the model's context when nil.
+    /// - Parameters:
+    ///   - capacity: the most positions of a text; the model's context when nil.
+    ///   - keepsAll: as `KeyValueCache.keepsAll`.
+    ///   - blockRows: the most rows of a block; more than `capacity` where several texts share one.
     /// - Throws: `ModelError.tooLong` if `capacity` exceeds the model's context, `.invalidPlan` if the
     ///   plan names a layer the model lacks.
     public init(
-        model: Transformer, plan: LayerPlan? = nil, capacity: Int? = nil, keepsAll: Bool = false
+        model: Transformer, plan: LayerPlan? = nil, capacity: Int? = nil, keepsAll: Bool = false,
+        blockRows: Int? = nil
     ) throws(ModelError) {
         cache = try KeyValueCache(
             model: model, plan: plan, capacity: capacity, keepsAll: keepsAll)
-        runner = BlockRunner(model: model, rows: cache.capacity)
+        runner = BlockRunner(model: model, rows: blockRows ?? cache.capacity)
     }
 
     /// Starts a new text.
