@@ -6,8 +6,10 @@ import Files
 public final class ConfigurationReader {
     let path: String
     let json: JSON
+    /// What stands around the text model's configuration in a vision-language one.
+    private let outer: JSON?
     private let tensors: Int
-    private(set) var assumptions: [String] = []
+    var assumptions: [String] = []
 
     init(checkpoint: Checkpoint) {
         tensors = checkpoint.tensors.count
@@ -15,8 +17,10 @@ public final class ConfigurationReader {
         // A vision-language configuration keeps the text model's in an object of its own.
         if let text = checkpoint.config["text_config"], text.objectValue != nil {
             json = text
+            outer = checkpoint.config
         } else {
             json = checkpoint.config
+            outer = nil
         }
     }
 
@@ -24,22 +28,51 @@ public final class ConfigurationReader {
         .configuration(path: path, field: field, problem: problem)
     }
 
-    func assume(_ text: String) { assumptions.append(text) }
+    func assume(_ text: String) {
+        if !assumptions.contains(text) { assumptions.append(text) }
+    }
 
-    /// A positive whole number. Without it, `fallback` is assumed and noted; without that, an error.
-    func count(_ field: String, default fallback: Int? = nil) throws(ModelError) -> Int {
+    /// A whole number of at least `least`. Without it, `fallback` is assumed and noted; without that,
+    /// an error.
+    func count(
+        _ field: String, default fallback: Int? = nil, least: Int = 1
+    ) throws(ModelError) -> Int {
         guard let value = json[field] else {
             guard let fallback else { throw error(field, "is missing") }
             assume("\(field) is not given: \(fallback), the family's default")
             return fallback
         }
-        guard let number = value.intValue, number > 0, number <= 1 << 31 else {
-            throw error(field, "expected a positive whole number, found \(value.text(indent: 0))")
+        guard let number = value.intValue, number >= least, number <= 1 << 31 else {
+            let kind = least > 0 ? "positive whole number" : "whole number from \(least)"
+            throw error(field, "expected a \(kind), found \(value.text(indent: 0))")
         }
         if let problem = LayerLimit.problem(number, field, tensors: tensors) {
             throw error(field, problem)
         }
         return number
+    }
+
+    /// A number that two fields name, which must not contradict each other.
+    func count(
+        _ field: String, alias: String, default fallback: Int
+    ) throws(ModelError) -> Int {
+        guard json[alias] != nil else { return try count(field, default: fallback) }
+        let value = try count(alias)
+        if json[field] != nil, try count(field) != value {
+            throw error(alias, "\(value) contradicts \(field)")
+        }
+        return value
+    }
+
+    /// `tie_word_embeddings`; of a vision-language configuration the outer one, as in transformers.
+    func tied(default fallback: Bool) throws(ModelError) -> Bool {
+        guard let outer else { return try flag("tie_word_embeddings", default: fallback) }
+        guard let value = outer["tie_word_embeddings"] else { return fallback }
+        guard let flag = value.boolValue else {
+            throw error(
+                "tie_word_embeddings", "expected true or false, found \(value.text(indent: 0))")
+        }
+        return flag
     }
 
     /// Whether the field is there and null, which for some families is not the same as its absence.
@@ -78,7 +111,10 @@ public final class ConfigurationReader {
         _ fields: [String], default fallback: ModelConfiguration.Activation
     ) throws(ModelError) -> ModelConfiguration.Activation {
         for field in fields {
-            guard let name = json[field]?.stringValue else { continue }
+            guard let value = json[field] else { continue }
+            guard let name = value.stringValue else {
+                throw error(field, "expected a name, found \(value.text(indent: 0))")
+            }
             switch name {
             case "silu", "swish": return .silu
             case "gelu_pytorch_tanh", "gelu_new", "gelu_fast": return .geluTanh
@@ -109,6 +145,15 @@ public final class ConfigurationReader {
                 "\(heads) does not divide hidden_size \(hidden), and there is no head_dim")
         }
         return hidden / heads
+    }
+
+    /// The window of those layers that `sliding` names; nil where there are none.
+    func window(sliding: [Bool], default fallback: Int) throws(ModelError) -> Int? {
+        guard sliding.contains(true) else { return nil }
+        guard !isNull("sliding_window") else {
+            throw error("sliding_window", "is null, and there are layers with a sliding window")
+        }
+        return try count("sliding_window", default: fallback)
     }
 
     /// For each layer, whether it attends to a sliding window. `layer_types` wins over any pattern.

@@ -19,7 +19,9 @@ public final class GGUFConfigurationReader {
         .configuration(path: path, field: key, problem: problem)
     }
 
-    func assume(_ text: String) { assumptions.append(text) }
+    func assume(_ text: String) {
+        if !assumptions.contains(text) { assumptions.append(text) }
+    }
 
     func count(_ key: String, default fallback: Int? = nil) throws(ModelError) -> Int {
         let full = "\(architecture).\(key)"
@@ -65,6 +67,22 @@ public final class GGUFConfigurationReader {
         let value = metadata["\(architecture).\(key)"]
         guard value != nil, metadata.int("\(architecture).\(key)") != 0 else { return nil }
         return try count(key)
+    }
+
+    /// Fails where the file asks for caps of scores or logits, which are not built; 0 is none.
+    func refuseSoftcapping() throws(ModelError) {
+        for key in ["attn_logit_softcapping", "final_logit_softcapping"] {
+            let full = "\(architecture).\(key)"
+            guard metadata[full] != nil, metadata.double(full) != 0 else { continue }
+            throw error(full, "is not supported")
+        }
+    }
+
+    /// Fails where the file asks for attention that sees what follows.
+    func refuseBidirectional() throws(ModelError) {
+        let full = "\(architecture).attention.causal"
+        guard metadata[full] != nil, metadata.bool(full) != true else { return }
+        throw error(full, "only true is supported: this reads causal models")
     }
 
     func has(_ tensor: String) -> Bool { checkpoint.tensors[tensor] != nil }

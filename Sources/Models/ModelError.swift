@@ -10,6 +10,10 @@ public enum ModelError: Error, Equatable, CustomStringConvertible {
     case leftoverTensors(path: String, names: [String])
     case wrongShape(path: String, tensor: String, expected: [Int], actual: [Int])
     case unsupportedType(path: String, tensor: String, type: String)
+    /// Weights in the form of a library that quantises; `sign` is where the file says so.
+    case quantized(path: String, sign: String)
+    /// The configuration asks for a quantisation of weights that the file holds as they are.
+    case quantizedOnLoad(path: String, sign: String)
     case nonFinite(place: String, position: Int)
     case tokenOutOfRange(id: Int32, position: Int, vocabularySize: Int)
     case tooLong(tokens: Int, context: Int)
@@ -40,7 +44,14 @@ public enum ModelError: Error, Equatable, CustomStringConvertible {
             "\(path): tensor \(tensor) has shape \(actual), but the configuration makes it \(expected); "
                 + "fetch the model again"
         case .unsupportedType(let path, let tensor, let type):
-            "\(path): tensor \(tensor) is stored as \(type), which is not a type of weights"
+            "\(path): tensor \(tensor) is stored as \(type), which is not a type of weights; "
+                + Self.unquantized
+        case .quantized(let path, let sign):
+            "\(path): its weights are quantised (\(sign)), in a form that is not read; "
+                + Self.unquantized
+        case .quantizedOnLoad(let path, let sign):
+            "\(path): \(sign) asks for quantising the weights, which are stored as they are; remove "
+                + "it from config.json to run them unquantised"
         case .nonFinite(let place, let position):
             "the output of \(place) is not finite at position \(position): the weights hold NaN or Inf "
                 + "or overflow f32; `etd-analyze inspect --check` reads every weight"
@@ -63,6 +74,10 @@ public enum ModelError: Error, Equatable, CustomStringConvertible {
         case .stopped(let reason): reason
         }
     }
+
+    private static let unquantized =
+        "use the unquantised model that it was made from (BF16, F16 or F32 safetensors) or a GGUF file "
+        + "of it"
 
     private static func tensors(_ names: [String], _ one: String, _ many: String) -> String {
         names.count == 1 ? "1 tensor \(one)" : "\(names.count) tensors \(many)"

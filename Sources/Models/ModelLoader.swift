@@ -12,6 +12,7 @@ extension Transformer {
         _ checkpoint: Checkpoint, arithmetic: Arithmetic = .f32
     ) throws(ModelError) -> Transformer {
         let family = try ModelRegistry.family(of: checkpoint)
+        try Quantization.refuse(checkpoint)
         let loader: ModelLoader
         if checkpoint.format == .gguf, let layout = family.gguf {
             let reader = GGUFConfigurationReader(
@@ -132,10 +133,7 @@ private final class ModelLoader {
             return try matrix(name, rows: c.vocabularySize, columns: c.hiddenSize)
         }
         if let stored = checkpoint.tensors[name], let original = checkpoint.tensors[embeddingName] {
-            let same =
-                stored.type == original.type && stored.shape == original.shape
-                && stored.bytes.elementsEqual(original.bytes)
-            guard same else {
+            guard stored.hasValues(of: original) else {
                 throw .configuration(
                     path: checkpoint.path, field: "tie_word_embeddings",
                     problem: "is true (or the family's default), but \(name) differs from "

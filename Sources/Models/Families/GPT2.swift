@@ -8,9 +8,9 @@ extension ModelFamily {
         configure: { reader throws(ModelError) in
             try reader.refuse("add_cross_attention") { $0.boolValue == false }
             try reader.refuse("scale_attn_by_inverse_layer_idx") { $0.boolValue == false }
-            let hidden = try reader.count("n_embd", default: 768)
-            let heads = try reader.count("n_head", default: 12)
-            let layers = try reader.count("n_layer", default: 12)
+            let hidden = try reader.count("n_embd", alias: "hidden_size", default: 768)
+            let heads = try reader.count("n_head", alias: "num_attention_heads", default: 12)
+            let layers = try reader.count("n_layer", alias: "num_hidden_layers", default: 12)
             guard hidden % heads == 0 else {
                 throw reader.error("n_head", "\(heads) does not divide n_embd \(hidden)")
             }
@@ -21,7 +21,8 @@ extension ModelFamily {
                     ? 4 * hidden : try reader.count("n_inner"),
                 headCount: heads, keyValueHeadCount: heads, headDimension: hidden / heads,
                 vocabularySize: try reader.count("vocab_size", default: 50_257),
-                contextLength: try reader.count("n_positions", default: 1024),
+                contextLength: try reader.count(
+                    "n_positions", alias: "max_position_embeddings", default: 1024),
                 normType: .layer, normBias: true,
                 normEpsilon: Float(try reader.number("layer_norm_epsilon", default: 1e-5)),
                 normPlacement: .pre,

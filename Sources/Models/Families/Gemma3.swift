@@ -20,13 +20,10 @@ extension ModelFamily {
                 defaultBase: 10_000, headDimension: headDimension, scales: false)
             let pattern =
                 reader.json["layer_types"] == nil
-                ? try reader.json["sliding_window_pattern"] == nil
-                    ? reader.count("_sliding_window_pattern", default: 6)
-                    : reader.count("sliding_window_pattern") : 6
+                ? try reader.count("sliding_window_pattern", default: 6) : 6
             let sliding = try reader.slidingLayers(layers: layers) { ($0 + 1) % pattern != 0 }
             let bias = try reader.flag("attention_bias", default: false)
-            let usesWindow = try reader.flag("use_sliding_window", default: true)
-            let window = usesWindow ? try reader.count("sliding_window", default: 4096) : nil
+            let window = try reader.window(sliding: sliding, default: 4096)
             return ModelConfiguration(
                 architecture: "gemma3_text", layerCount: layers, hiddenSize: hidden,
                 intermediateSize: try reader.count("intermediate_size", default: 9216),
@@ -34,15 +31,15 @@ extension ModelFamily {
                 keyValueHeadCount: try reader.count("num_key_value_heads", default: 4),
                 headDimension: headDimension,
                 vocabularySize: try reader.count("vocab_size", default: 262_208),
-                contextLength: try reader.count("max_position_embeddings", default: 131_072),
+                contextLength: try reader.contextLength(default: 131_072, rotary: full),
                 normEpsilon: Float(try reader.number("rms_norm_eps", default: 1e-6)),
                 normOffset: 1, normPlacement: .sandwich, queryKeyNorm: .perHead,
                 activation: try reader.activation(
-                    ["hidden_activation", "hidden_act"], default: .geluTanh),
+                    ["hidden_activation"], default: .geluTanh),
                 embeddingScale: Float(hidden).squareRoot(),
                 attentionScale: 1
                     / Float(try reader.number("query_pre_attn_scalar", default: 256)).squareRoot(),
-                tiedEmbeddings: try reader.flag("tie_word_embeddings", default: true),
+                tiedEmbeddings: try reader.tied(default: true),
                 attentionBias: bias, attentionOutputBias: bias,
                 attention: sliding.map {
                     .init(window: $0 ? window : nil, rotary: $0 ? local : full)
@@ -61,10 +58,17 @@ extension ModelFamily {
                 let heads = try reader.count("attention.head_count")
                 let layers = try reader.count("block_count")
                 let headDimension = try reader.count("attention.key_length", default: 256)
+                try reader.refuseBidirectional()
+                try reader.refuseSoftcapping()
                 let full = try reader.rotary(defaultBase: 1_000_000, dimension: headDimension)
-                let local = RotaryParameters(
+                var local = RotaryParameters(
                     base: try reader.number("rope.freq_base_swa", default: 10_000),
                     dimension: full.dimension)
+                // llama.cpp scales no sliding layer, but multiplies its cosines by `attn_factor` too.
+                if case .yarn = full.scaling {
+                } else {
+                    local.attentionFactor = full.attentionFactor
+                }
                 let pattern = try reader.count("attention.sliding_window_pattern", default: 6)
                 if reader.metadata["gemma3.attention.sliding_window_pattern"] == nil {
                     reader.assume("the file gives no layer pattern: every 6th layer attends fully")

@@ -19,10 +19,11 @@ extension ConfigurationReader {
     ///   - layerType: whose rotary embedding every layer gets; a family with more types replaces it.
     ///   - partial: see `rotary`.
     ///   - aliases: see `rotary`.
+    ///   - originalContext: see `rotary`.
     func llamaLike(
         _ architecture: String, placement: ModelConfiguration.NormPlacement,
         defaults: LlamaDefaults, layerType: String? = nil, partial: PartialRotary? = nil,
-        aliases: [String: String] = [:]
+        aliases: [String: String] = [:], originalContext: Int? = nil
     ) throws(ModelError) -> ModelConfiguration {
         let hidden = try count("hidden_size")
         let heads = try count("num_attention_heads")
@@ -31,7 +32,7 @@ extension ConfigurationReader {
             hidden: hidden, heads: heads, default: defaults.headDimension)
         let rotary = try rotary(
             layerType: layerType, defaultBase: defaults.base, headDimension: headDimension,
-            partial: partial, aliases: aliases)
+            partial: partial, aliases: aliases, originalContext: originalContext)
         let epsilon =
             if let field = defaults.epsilonField {
                 try number(field, default: defaults.epsilon)
@@ -62,6 +63,7 @@ extension GGUFConfigurationReader {
         _ architecture: String, placement: ModelConfiguration.NormPlacement,
         epsilonKey: String = "attention.layer_norm_rms_epsilon", learnedPositions: Bool = false
     ) throws(ModelError) -> ModelConfiguration {
+        try refuseBidirectional()
         let hidden = try count("embedding_length")
         let heads = try count("attention.head_count")
         let layers = try count("block_count")

@@ -16,9 +16,7 @@ extension ModelFamily {
             let local = try reader.rotary(
                 layerType: "sliding_attention", defaultBase: 500_000,
                 headDimension: configuration.headDimension, scales: false)
-            let window =
-                reader.isNull("sliding_window")
-                ? nil : try reader.count("sliding_window", default: 4096)
+            let window = try reader.window(sliding: sliding, default: 4096)
             for layer in configuration.attention.indices where sliding[layer] {
                 configuration.attention[layer] = .init(window: window, rotary: local)
             }

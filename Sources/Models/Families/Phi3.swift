@@ -10,7 +10,15 @@ extension ModelFamily {
             var configuration = try reader.llamaLike(
                 "phi3", placement: .pre, defaults: .init(epsilon: 1e-5, context: 4096),
                 partial: .init(field: "partial_rotary_factor", standard: 1),
-                aliases: ["su": "longrope", "yarn": "longrope"])
+                aliases: ["su": "longrope", "yarn": "longrope"], originalContext: 4096)
+            for case let rotary? in configuration.attention.prefix(1).map(\.rotary) {
+                switch rotary.scaling {
+                case .none, .longrope: break
+                default:
+                    throw reader.error(
+                        "rope_scaling", "only longrope is supported in this family")
+                }
+            }
             configuration.attentionBias = false
             configuration.attentionOutputBias = false
             let window =

@@ -8,12 +8,18 @@ extension ConfigurationReader {
             architecture, placement: .pre,
             defaults: .init(
                 epsilon: 1e-6, context: 32_768, keyValueHeads: 32, headDimension: headDimension))
-        guard try flag("use_sliding_window", default: false), !isNull("sliding_window") else {
-            return configuration
+        let layers = configuration.layerCount
+        let usesWindow = try flag("use_sliding_window", default: false)
+        var first = layers
+        if usesWindow, !isNull("sliding_window"), json["layer_types"] == nil {
+            first = try count("max_window_layers", default: 28, least: 0)
         }
-        let window = try count("sliding_window", default: 4096)
-        let first = json["layer_types"] == nil ? try count("max_window_layers", default: 28) : 0
-        let sliding = try slidingLayers(layers: configuration.layerCount) { $0 >= first }
+        let sliding = try slidingLayers(layers: layers) { $0 >= first }
+        guard usesWindow || !sliding.contains(true) else {
+            throw error(
+                "layer_types", "has sliding layers, and use_sliding_window is not true; set it so")
+        }
+        let window = try window(sliding: sliding, default: 4096)
         for layer in configuration.attention.indices where sliding[layer] {
             configuration.attention[layer].window = window
         }
