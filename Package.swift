@@ -98,7 +98,7 @@ let package = Package(
             name: "Probing",
             dependencies: [
                 "Files", "Tensors", "Tokenizers", "Corpus", "Plans", "Models", "Records",
-                "Activations", "COpenBLAS",
+                "Activations", "CKernels", "COpenBLAS",
             ]),
         .target(name: "Reporting", dependencies: ["Files", "Plans", "Records"]),
         .target(

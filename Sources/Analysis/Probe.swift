@@ -81,6 +81,11 @@ public final class Probe {
                 addedTokens = document.addedTokens
                 if index == 0 {
                     selfChecks = try runChecked(document, loop, lens, progress)
+                    // What one document shows to be wrong need not run through the others.
+                    for check in selfChecks where !(check.value <= check.limit) {
+                        throw AnalysisError.selfCheckFailed(
+                            name: check.name, value: check.value, limit: check.limit)
+                    }
                 } else {
                     try loop.run(document, index: index) { positions, _ in
                         progress(positions.count)
@@ -92,9 +97,6 @@ public final class Probe {
             try loop.finish()
         } catch { throw AnalysisError(error) }
         let spaceMetrics = try spaces?.metrics()
-        for check in selfChecks where !(check.value <= check.limit) {
-            throw .selfCheckFailed(name: check.name, value: check.value, limit: check.limit)
-        }
         return Result(
             layers: (0..<configuration.layerCount).map {
                 LayersRecord.Layer(
@@ -136,11 +138,12 @@ public final class Probe {
             FloatBuffer(count: rows * model.configuration.vocabularySize)
         }
         lens?.finalLogits = lensLogits
-        try loop.run(document, index: 0, extra: [residual]) { positions, states in
+        try loop.run(document, index: 0, extra: [residual]) {
+            positions, states throws(ModelError) in
             progress(positions.count)
             if let lensLogits, positions.lowerBound == 0 {
                 checks.append(
-                    HeadCheck.run(
+                    try HeadCheck.run(
                         model: model, states: states, rows: rows, lensLogits: lensLogits))
             }
         }

@@ -13,6 +13,11 @@ import Testing
     static let models = ["llama-gqa", "gemma3", "gpt2", "pythia", "olmo3", "mistral"]
         .map(GoldenModel.init(name:))
 
+    /// A length that is `count` of 96 positions, in a model of the goldens' shortest context too.
+    private static func scaled(_ count: Int, _ model: Transformer) -> Int {
+        max(1, count * min(96, model.configuration.contextLength) / 96)
+    }
+
     private static func text(_ count: Int, _ seed: UInt64) -> [Int32] {
         var random = SeededRandom(seed)
         return (0..<count).map { _ in Int32.random(in: 0..<131, using: &random) }
@@ -38,38 +43,41 @@ import Testing
     func aTextInPiecesIsTheText(_ golden: GoldenModel) throws {
         let model = try golden.load()
         let plan = try RunnerTests.looped(model)
-        let tokens = Self.text(90, 1)
+        let count = Self.scaled(90, model)
+        let middle = Self.scaled(40, model)
+        let tokens = Self.text(count, 1)
         let whole = try Self.alone(model, plan, tokens)
         let runner = BlockRunner(model: model)
         let cache = try KeyValueCache(model: model, plan: plan)
-        for piece in [0..<1, 1..<2, 2..<40, 40..<41, 41..<90] {
+        for piece in [0..<1, 1..<2, 2..<middle, middle..<middle + 1, middle + 1..<count] {
             try runner.run([.init(tokens[piece], cache: cache)])
             #expect(Self.rows(runner, 0..<piece.count) == Array(whole[piece]), "\(piece)")
         }
-        #expect(cache.length == 90)
+        #expect(cache.length == count)
     }
 
     @Test(arguments: models)
     func rewoundAndForkedCachesEqualFreshOnes(_ golden: GoldenModel) throws {
         let model = try golden.load()
         let plan = try RunnerTests.looped(model)
-        let first = Self.text(60, 2)
+        let (held, more) = (Self.scaled(60, model), Self.scaled(25, model))
+        let first = Self.text(held, 2)
         let runner = BlockRunner(model: model)
         let cache = try KeyValueCache(model: model, plan: plan, keepsAll: true)
         try runner.run([.init(first, cache: cache)])
-        for length in [59, 30, 17, 16, 1, 0] {
+        for length in [held - 1, held / 2, 17, 16, 1, 0] {
             let fork = cache.fork()
             fork.rewind(to: length)
-            let other = Array(first[..<length]) + Self.text(25, UInt64(length))
+            let other = Array(first[..<length]) + Self.text(more, UInt64(length))
             let whole = try Self.alone(model, plan, other)
             try runner.run([.init(other[length...], cache: fork)])
-            #expect(Self.rows(runner, 0..<25) == Array(whole[length...]), "after \(length)")
+            #expect(Self.rows(runner, 0..<more) == Array(whole[length...]), "after \(length)")
         }
         // None of the forks wrote into what they shared.
-        let next = Self.text(10, 3)
+        let next = Self.text(4, 3)
         try runner.run([.init(next, cache: cache)])
         let whole = try Self.alone(model, plan, first + next)
-        #expect(Self.rows(runner, 0..<10) == Array(whole[60...]))
+        #expect(Self.rows(runner, 0..<4) == Array(whole[held...]))
     }
 
     @Test(arguments: models)
@@ -77,7 +85,7 @@ import Testing
         let model = try golden.load()
         let plan = try RunnerTests.looped(model)
         let runner = BlockRunner(model: model)
-        let texts = [1, 33, 7, 90, 16].map { Self.text($0, UInt64($0)) }
+        let texts = [1, 33, 7, 90, 16].map { Self.text(Self.scaled($0, model), UInt64($0)) }
         let caches = try texts.map { _ in try KeyValueCache(model: model, plan: plan) }
         try runner.run(zip(texts, caches).map { .init($0, cache: $1) })
         var start = 0
@@ -101,22 +109,23 @@ import Testing
         let plan = try RunnerTests.looped(model)
         let runner = BlockRunner(model: model)
         let cache = try KeyValueCache(model: model, plan: plan)
-        let shared = Self.text(40, 4)
-        try runner.run([.init(shared[..<25], cache: cache)])
-        let branches = [3, 1, 20].map { Self.text($0, UInt64(200 + $0)) }
+        let (held, border) = (Self.scaled(40, model), Self.scaled(25, model))
+        let shared = Self.text(held, 4)
+        try runner.run([.init(shared[..<border], cache: cache)])
+        let branches = [3, 1, 20].map { Self.text(Self.scaled($0, model), UInt64(200 + $0)) }
         try runner.run(
-            [.init(shared[25...], cache: cache)] + branches.map { .branch($0) })
-        var start = 15
+            [.init(shared[border...], cache: cache)] + branches.map { .branch($0) })
+        var start = held - border
         for branch in branches {
             let whole = try Self.alone(model, plan, shared + branch)
-            #expect(Self.rows(runner, start..<start + branch.count) == Array(whole[40...]))
+            #expect(Self.rows(runner, start..<start + branch.count) == Array(whole[held...]))
             start += branch.count
         }
-        #expect(cache.length == 40)
+        #expect(cache.length == held)
         let next = Self.text(5, 5)
         try runner.run([.init(next, cache: cache)])
         let whole = try Self.alone(model, plan, shared + next)
-        #expect(Self.rows(runner, 0..<5) == Array(whole[40...]))
+        #expect(Self.rows(runner, 0..<5) == Array(whole[held...]))
     }
 
     /// What a cache indexed by layer gets wrong: with two passes in one slot the second pass finds the

@@ -13,14 +13,15 @@ public struct Activation {
     /// [positions, width], row-major.
     public let values: UnsafePointer<Float>
 
-    /// States at a boundary of a plan without loops that come from elsewhere than a pass, for taps that
-    /// are fed by hand.
+    /// Values of a plan without loops that come from elsewhere than a pass, for taps that are fed by
+    /// hand; of `resid` unless said otherwise, where `boundary` is the boundary, else the step.
     package init(
-        states: UnsafePointer<Float>, boundary: Int, positions: Range<Int>, width: Int
+        states: UnsafePointer<Float>, boundary: Int, positions: Range<Int>, width: Int,
+        site: Site = .resid
     ) {
-        let step = boundary == 0 ? nil : boundary - 1
+        let step = site == .resid ? (boundary == 0 ? nil : boundary - 1) : boundary
         self.init(
-            place: StatePlace(site: .resid, step: step, layer: step, iteration: nil),
+            place: StatePlace(site: site, step: step, layer: step, iteration: nil),
             positions: positions, width: width, values: states)
     }
 
