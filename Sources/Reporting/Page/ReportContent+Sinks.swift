@@ -54,7 +54,8 @@ extension ReportContent {
     /// What attention sinks do to means over positions; nil where it is not known.
     var sinksSection: ReportSection? {
         guard let sinks = layers.sinks else { return nil }
-        let names = Set((layers.layers.map(\.metrics) + layers.boundaries.map(\.metrics)).flatMap(\.keys))
+        let metrics = layers.layers.map(\.metrics) + layers.boundaries.map(\.metrics)
+        let names = Set(metrics.flatMap(\.keys))
         guard Metric.overPositions.contains(where: { names.contains($0.withoutSinks.name) }) else {
             return nil
         }
@@ -122,7 +123,8 @@ extension Prose {
     /// - Parameter sinks: nil of a run by a version that kept them.
     static func geometrySinks(_ sinks: SinksRecord?) -> String {
         guard let sinks else {
-            return "This run's geometry includes attention sinks, each document's first position above "
+            return
+                "This run's geometry includes attention sinks, each document's first position above "
                 + "all: it measures these more than the text. A new run leaves them out."
         }
         return sinkCounts(sinks)
