@@ -7,13 +7,15 @@ package struct TokenSample: Sendable {
     /// `expectedTokens` / tokens.
     package static let expectedTokens = 4096
 
-    private let seed: UInt64
+    /// The seed, mixed: a plain one would only exchange the documents' numbers.
+    private let start: UInt64
     /// Hashes below are in the sample; nil takes all.
     private let threshold: UInt64?
 
     /// - Parameter tokens: of the whole text, without added ones.
     package init(tokens: Int, seed: UInt64 = 0) {
-        self.seed = seed
+        var mixer = SplitMix64(seed: seed)
+        start = mixer.next()
         threshold =
             tokens <= Self.expectedTokens
             ? nil : UInt64.max / UInt64(tokens) * UInt64(Self.expectedTokens)
@@ -25,7 +27,7 @@ package struct TokenSample: Sendable {
     package func contains(document: Int, position: Int) -> Bool {
         guard let threshold else { return true }
         // Each step mixes all bits before the next number enters, so that neighbours have nothing in common.
-        var hash = seed
+        var hash = start
         for number in [document, position] {
             var mixer = SplitMix64(seed: hash ^ UInt64(truncatingIfNeeded: number))
             hash = mixer.next()

@@ -13,8 +13,8 @@ extension ReportContent {
         var rest: [LineChart.Point]
     }
 
-    /// The means that differ from their twins, by more than a twentieth of the twin's span over layers or
-    /// boundaries at one of them: what one would see in a picture of the twin.
+    /// The means that differ from their twins: at a layer or boundary by more than a twentieth of the twin
+    /// there, and of its median size, which keeps values near 0 from differing by nothing.
     private var sinkDifferences: [SinkDifference] {
         let layerRows = layers.layers.map { ($0.index, $0.metrics) }
         let boundaryRows = layers.boundaries.map { ($0.index, $0.metrics) }
@@ -35,11 +35,13 @@ extension ReportContent {
             }
         }
         let (all, rest) = (points(metric.name), points(metric.withoutSinks.name))
-        let values = rest.compactMap(\.y)
-        guard let low = values.min(), let high = values.max() else { return nil }
-        let least = (high > low ? high - low : high.magnitude) / 20
+        let sizes = rest.compactMap(\.y?.magnitude).sorted()
+        guard !sizes.isEmpty else { return nil }
+        let typical = sizes[sizes.count / 2]
         let moved = zip(all, rest).compactMap { a, b -> (index: Int, all: Double, rest: Double)? in
-            guard let before = a.y, let after = b.y, (before - after).magnitude > least else {
+            guard let before = a.y, let after = b.y,
+                (before - after).magnitude > max(typical, after.magnitude) / 20
+            else {
                 return nil
             }
             return (Int(a.x), before, after)
@@ -69,11 +71,11 @@ extension ReportContent {
         let verdict: Markup =
             differences.isEmpty
             ? """
-            <p>No mean over positions of this run changes by more than a twentieth of its span when \
-            sinks are left out.</p>
+            <p>No mean over positions of this run changes by more than a twentieth when sinks are left \
+            out.</p>
             """
             : """
-            <p>Where a mean changes by more than a twentieth of its span:</p>
+            <p>Where a mean changes by more than a twentieth of itself and of its median size:</p>
             <ul>\(sentences.map { sentence -> Markup in "<li>\(sentence)</li>" })</ul>
             """
         let figures = differences.map { item -> Markup in
