@@ -47,13 +47,22 @@ struct MomentsBenchmark {
         var withMoments: [Double] = []
         var withAll: [Double] = []
         let moments = MomentsTap(sites: [.resid])
+        let sinks = SinkFinder(boundaries: c.layerCount + 1, longest: length)
         let all = BoundaryGeometry(
-            boundaries: c.layerCount + 1, width: c.hiddenSize, documents: documents)
+            boundaries: c.layerCount + 1, width: c.hiddenSize, documents: documents, sinks: sinks)
+        func begin(_ document: Document) {
+            sinks.begin(document)
+            all.begin(document)
+        }
+        func end() {
+            sinks.end()
+            all.end()
+        }
         _ = try seconds(moments.begin, [moments], {})
         for _ in 0..<3 {
             plain.append(try seconds({ _ in }, [], {}))
             withMoments.append(try seconds(moments.begin, [moments], {}))
-            withAll.append(try seconds(all.begin, [all], all.end))
+            withAll.append(try seconds(begin, [sinks, all], end))
         }
         let start = ContinuousClock.now
         _ = try all.metrics()

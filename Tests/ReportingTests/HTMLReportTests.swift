@@ -213,6 +213,9 @@ import Testing
             moved.text.contains(
                 "Contribution differs at layers 11–13, 29, most at layer 11: 40.0 over all positions"
             ))
+        let cosine = layers.layers[4].metrics["contribution_cosine"]?.mean ?? 0
+        layers.layers[4].metrics["contribution_cosine"]?.mean = cosine + 0.25
+        #expect(page().text.contains("Contribution cosine differs at layer 4: "))
         #expect(moved.values("id").contains("sinks-contribution-title"))
         #expect(!moved.values("id").contains("sinks-block_influence-title"))
 

@@ -63,8 +63,9 @@ extension ReportContent {
         }
         let differences = sinkDifferences
         let sentences = differences.map { item in
-            "\(item.metric.title) differs at \(Prose.places(item.indices, item.place)), most at "
-                + "\(item.place) \(item.largest.index): "
+            "\(item.metric.title) differs at \(Prose.places(item.indices, item.place))"
+                + (item.indices.count == 1
+                    ? ": " : ", most at \(item.place) \(item.largest.index): ")
                 + "\(NumberText.significant(item.largest.all, digits: 3)) over all positions, "
                 + "\(NumberText.significant(item.largest.rest, digits: 3)) without sinks."
         }
