@@ -10,7 +10,8 @@ import Tensors
 /// influence, contribution and its cosine. A tap on `resid`.
 ///
 /// Dot products and cosines in f64; cosines are clamped to [-1, 1] before arccos. A position whose state
-/// or contribution has length zero has no angle and is left out of that mean.
+/// or contribution has length zero has no angle and is left out of that mean. Each mean over positions has
+/// a twin without attention sinks.
 final class LayerGeometry: Tap {
     private let layers: Int
     private let width: Int
@@ -18,20 +19,15 @@ final class LayerGeometry: Tap {
     private let previous: FloatBuffer
     private let products: UnsafeMutablePointer<etd_pair_products_t>
     private var document = Document(tokens: [])
-    private var sums: [Sums]
+    /// Of each of `Series` in turn, for each layer.
+    private var values: PositionValues
     private var means: [Means]
+    private var twins: [Means]
     /// d(l) at the last token of each document: [D][L]. The selector resamples it.
     private(set) var lastDistances: [[Double]] = []
 
-    private struct Sums {
-        var distance = 0.0
-        var cosine = 0.0
-        var angles = 0.0
-        var contribution = 0.0
-        var contributions = 0.0
-        var contributionCosine = 0.0
-        var contributionCosines = 0.0
-        var last: Double?
+    private enum Series: Int, CaseIterable {
+        case distance, cosine, contribution, contributionCosine
     }
 
     private struct Means {
@@ -42,23 +38,22 @@ final class LayerGeometry: Tap {
         var contributionCosine = DocumentMean()
     }
 
-    init(layers: Int, width: Int) {
+    /// - Parameter longest: tokens of the longest document.
+    init(layers: Int, width: Int, longest: Int) {
         self.layers = layers
         self.width = width
         previous = FloatBuffer(count: BlockRunner.blockLength * width)
         products = .allocate(capacity: BlockRunner.blockLength)
-        sums = Array(repeating: Sums(), count: layers)
+        values = PositionValues(series: Series.allCases.count * layers, room: longest)
         means = Array(repeating: Means(), count: layers)
+        twins = means
     }
 
     deinit { products.deallocate() }
 
     func wants(_ site: Site) -> Bool { site == .resid }
 
-    func begin(_ document: Document, index: Int) {
-        self.document = document
-        sums = Array(repeating: Sums(), count: layers)
-    }
+    func begin(_ document: Document, index: Int) { self.document = document }
 
     func observe(_ activation: Activation) {
         let rows = activation.positions.count
@@ -81,54 +76,68 @@ final class LayerGeometry: Tap {
     }
 
     private func take(_ p: etd_pair_products_t, _ layer: Int, _ position: Int) {
-        guard position >= document.addedTokens else { return }
-        let isLast = position == document.tokens.count - 1
+        func set(_ series: Series, _ value: Double?) {
+            values[series.rawValue * layers + layer, position] = value
+        }
+        var cosine: Double?
         if p.hh > 0, p.gg > 0 {
-            let cosine = (p.hg / (p.hh.squareRoot() * p.gg.squareRoot()))
-                .clampedOrNaN(to: -1...1)
-            let distance = acos(cosine) / .pi
-            sums[layer].distance += distance
-            sums[layer].cosine += cosine
-            sums[layer].angles += 1
-            if isLast { sums[layer].last = distance }
+            cosine = (p.hg / (p.hh.squareRoot() * p.gg.squareRoot())).clampedOrNaN(to: -1...1)
         }
-        if p.hh > 0 {
-            sums[layer].contribution += (p.uu / p.hh).squareRoot()
-            sums[layer].contributions += 1
-        }
+        set(.cosine, cosine)
+        set(.distance, cosine.map { acos($0) / .pi })
+        set(.contribution, p.hh > 0 ? (p.uu / p.hh).squareRoot() : nil)
+        var contributionCosine: Double?
         if p.hh > 0, p.uu > 0 {
             let cosine = p.uh / (p.hh.squareRoot() * p.uu.squareRoot())
-            sums[layer].contributionCosine += cosine.clampedOrNaN(to: -1...1)
-            sums[layer].contributionCosines += 1
+            contributionCosine = cosine.clampedOrNaN(to: -1...1)
         }
+        set(.contributionCosine, contributionCosine)
     }
 
-    func end() {
-        for (layer, sum) in sums.enumerated() {
-            if let last = sum.last { means[layer].last.add(sum: last, count: 1) }
-            means[layer].distance.add(sum: sum.distance, count: sum.angles)
-            means[layer].influence.add(sum: sum.angles - sum.cosine, count: sum.angles)
-            means[layer].contribution.add(sum: sum.contribution, count: sum.contributions)
-            means[layer].contributionCosine.add(
-                sum: sum.contributionCosine, count: sum.contributionCosines)
+    /// - Parameter sinks: for each position of the document whether the twins leave it out.
+    func end(sinks: [Bool]) {
+        let positions = document.addedTokens..<document.tokens.count
+        var lasts: [Double] = []
+        for layer in 0..<layers {
+            if let last = positions.last, let value = values[layer, last] {
+                means[layer].last.add(sum: value, count: 1)
+                lasts.append(value)
+            }
+            add(positions, without: nil, of: layer, to: &means[layer])
+            add(positions, without: sinks, of: layer, to: &twins[layer])
         }
-        let last = sums.compactMap(\.last)
-        if last.count == layers { lastDistances.append(last) }
+        if lasts.count == layers { lastDistances.append(lasts) }
+    }
+
+    private func add(
+        _ positions: Range<Int>, without sinks: [Bool]?, of layer: Int, to means: inout Means
+    ) {
+        func sum(_ series: Series) -> (sum: Double, count: Double) {
+            values.sum(series.rawValue * layers + layer, positions, without: sinks)
+        }
+        let (distance, cosine) = (sum(.distance), sum(.cosine))
+        means.distance.add(sum: distance.sum, count: distance.count)
+        means.influence.add(sum: cosine.count - cosine.sum, count: cosine.count)
+        let (contribution, direction) = (sum(.contribution), sum(.contributionCosine))
+        means.contribution.add(sum: contribution.sum, count: contribution.count)
+        means.contributionCosine.add(sum: direction.sum, count: direction.count)
     }
 
     func estimates(layer: Int, passes: Set<ProbePass>) -> [String: Estimate] {
-        let mean = means[layer]
+        let (mean, twin) = (means[layer], twins[layer])
         var estimates: [String: Estimate] = [:]
+        func add(_ metric: Metric, _ value: KeyPath<Means, DocumentMean>) {
+            estimates[metric.name] = mean[keyPath: value].estimate
+            estimates[metric.withoutSinks.name] = twin[keyPath: value].estimate
+        }
         if passes.contains(.angular) {
             estimates[Metric.angularDistanceLast.name] = mean.last.estimate
-            estimates[Metric.angularDistance.name] = mean.distance.estimate
+            add(.angularDistance, \.distance)
         }
-        if passes.contains(.influence) {
-            estimates[Metric.blockInfluence.name] = mean.influence.estimate
-        }
+        if passes.contains(.influence) { add(.blockInfluence, \.influence) }
         if passes.contains(.contribution) {
-            estimates[Metric.contribution.name] = mean.contribution.estimate
-            estimates[Metric.contributionCosine.name] = mean.contributionCosine.estimate
+            add(.contribution, \.contribution)
+            add(.contributionCosine, \.contributionCosine)
         }
         return estimates
     }

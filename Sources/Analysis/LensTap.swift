@@ -2,6 +2,7 @@ import Corpus
 import Foundation
 import Models
 import Plans
+import Records
 import Tensors
 
 /// Stacks the normed states of all boundaries of a block and reads them with the logit lens when the
@@ -140,49 +141,60 @@ public final class LensTap: Tap {
     }
 }
 
-/// Means of the lens over documents, per boundary.
+/// Means of the lens over documents, per boundary, and their twins without attention sinks.
 struct LensMeans {
-    private struct Sums {
-        var values = [Double](repeating: 0, count: 5)
-        var crossEntropy = 0.0
-    }
-
     private let boundaries: Int
-    private var sums: [Sums]
-    private var positions = 0.0
-    private var targets = 0.0
-    private(set) var means: [[DocumentMean]]
+    /// Of each of `Metric.lens` in turn, for each boundary.
+    private var values: PositionValues
+    /// [boundaries][metrics], in the order of `Metric.lens`.
+    private var means: [[DocumentMean]]
+    private var twins: [[DocumentMean]]
 
-    init(boundaries: Int) {
+    /// - Parameter longest: tokens of the longest document.
+    init(boundaries: Int, longest: Int) {
         self.boundaries = boundaries
-        sums = Array(repeating: Sums(), count: boundaries)
-        means = Array(repeating: Array(repeating: DocumentMean(), count: 6), count: boundaries)
+        values = PositionValues(series: Metric.lens.count * boundaries, room: longest)
+        means = Array(
+            repeating: Array(repeating: DocumentMean(), count: Metric.lens.count),
+            count: boundaries)
+        twins = means
     }
 
-    mutating func take(_ readings: [LogitLens.Reading]) {
+    mutating func take(_ position: Int, _ readings: [LogitLens.Reading]) {
         let final = readings[boundaries - 1]
-        positions += 1
-        if final.crossEntropy != nil { targets += 1 }
         for (boundary, reading) in readings.enumerated() {
             let shared = reading.topIDs.count { final.topIDs.contains($0) }
-            sums[boundary].values[0] += reading.entropy
-            sums[boundary].values[1] += reading.klToFinal
-            sums[boundary].values[2] += reading.klFromFinal
-            sums[boundary].values[3] += reading.topIDs.first == final.topIDs.first ? 1 : 0
-            sums[boundary].values[4] += Double(shared) / Double(max(1, final.topIDs.count))
-            sums[boundary].crossEntropy += reading.crossEntropy ?? 0
+            let row: [Double?] = [
+                reading.entropy, reading.klToFinal, reading.klFromFinal,
+                reading.topIDs.first == final.topIDs.first ? 1 : 0,
+                Double(shared) / Double(max(1, final.topIDs.count)), reading.crossEntropy,
+            ]
+            for (metric, value) in row.enumerated() {
+                values[metric * boundaries + boundary, position] = value
+            }
         }
     }
 
-    mutating func endDocument() {
-        for boundary in 0..<boundaries {
-            for metric in 0..<5 {
-                means[boundary][metric].add(sum: sums[boundary].values[metric], count: positions)
+    /// - Parameter sinks: for each position of the document whether the twins leave it out.
+    mutating func end(_ document: Document, sinks: [Bool]) {
+        let positions = document.addedTokens..<document.tokens.count
+        for metric in Metric.lens.indices {
+            for boundary in 0..<boundaries {
+                let series = metric * boundaries + boundary
+                let all = values.sum(series, positions)
+                means[boundary][metric].add(sum: all.sum, count: all.count)
+                let rest = values.sum(series, positions, without: sinks)
+                twins[boundary][metric].add(sum: rest.sum, count: rest.count)
             }
-            means[boundary][5].add(sum: sums[boundary].crossEntropy, count: targets)
         }
-        sums = Array(repeating: Sums(), count: boundaries)
-        positions = 0
-        targets = 0
+    }
+
+    func estimates(boundary: Int) -> [String: Estimate] {
+        var estimates: [String: Estimate] = [:]
+        for (index, metric) in Metric.lens.enumerated() {
+            estimates[metric.name] = means[boundary][index].estimate
+            estimates[metric.withoutSinks.name] = twins[boundary][index].estimate
+        }
+        return estimates
     }
 }

@@ -1,5 +1,6 @@
 import Corpus
 import Models
+import Plans
 import Records
 import Tensors
 
@@ -16,8 +17,10 @@ public enum ProbePass: String, Sendable, CaseIterable {
 /// The main job: runs documents through a model once and measures every layer and boundary.
 ///
 /// Memory holds the activations of one block of positions, the keys and values of one document and the
-/// last-token distances of each document, whatever the number of tokens; for `geometry` also a second
-/// moment of each boundary (8·d² bytes), and the states of one batch and of the start of one document.
+/// last-token distances of each document, and for the current one each value at each position, whatever
+/// the number of tokens; for `geometry` also a second
+/// moment of each boundary (8·d² bytes), and the states of one batch, of one block, of the start of one
+/// document and of positions that may be massive.
 public final class Probe {
     public struct Result: Sendable {
         public var layers: [LayersRecord.Layer]
@@ -27,19 +30,27 @@ public final class Probe {
         /// Angular distance at the last token: [documents][layers].
         public var documentDistances: [[Double]]
         public var selfChecks: [RunRecord.SelfCheck]
+        /// What the geometry and the twins of means leave out; nil when neither was asked for.
+        public var sinks: SinksRecord?
     }
 
     private let model: Transformer
     private let passes: Set<ProbePass>
     private let tuned: TunedLens?
+    private let sinkPolicy: SinksRecord.Policy
 
-    /// - Parameter tuned: a tuned lens to read with beside the plain one, in the lens pass.
+    /// - Parameters:
+    ///   - tuned: a tuned lens to read with beside the plain one, in the lens pass.
+    ///   - sinks: what the geometry does with attention sinks; means over positions always keep them,
+    ///     and their twins never do.
     public init(
-        model: Transformer, passes: Set<ProbePass> = ProbePass.standard, tuned: TunedLens? = nil
+        model: Transformer, passes: Set<ProbePass> = ProbePass.standard, tuned: TunedLens? = nil,
+        sinks: SinksRecord.Policy = .drop
     ) {
         self.model = model
         self.passes = passes
         self.tuned = tuned
+        sinkPolicy = sinks
     }
 
     /// - Parameter progress: called with the number of tokens that went through since the last call.
@@ -49,36 +60,38 @@ public final class Probe {
     ) throws(AnalysisError) -> Result {
         let configuration = model.configuration
         let boundaries = configuration.layerCount + 1
+        let longest = documents.map(\.tokens.count).max() ?? 1
         let geometry = LayerGeometry(
-            layers: configuration.layerCount, width: configuration.hiddenSize)
+            layers: configuration.layerCount, width: configuration.hiddenSize, longest: longest)
+        let sinks = SinkFinder(boundaries: boundaries, longest: longest)
         let needsGeometry = !passes.isDisjoint(with: [.angular, .influence, .contribution])
-        var lensMeans = LensMeans(boundaries: boundaries)
-        var tunedMeans = tuned.map { _ in LensMeans(boundaries: boundaries) }
-        var addedTokens = 0
+        var lensMeans = LensMeans(boundaries: boundaries, longest: longest)
+        var tunedMeans = tuned.map { _ in LensMeans(boundaries: boundaries, longest: longest) }
         let lens =
             passes.contains(.lens)
             ? LensTap(
                 model: model, plan: .identity(layers: configuration.layerCount), tuned: tuned
             ) { position, readings, tunedReadings in
-                guard position >= addedTokens else { return }
-                lensMeans.take(readings)
-                tunedMeans?.take(tunedReadings)
+                lensMeans.take(position, readings)
+                tunedMeans?.take(position, tunedReadings)
             } : nil
         let spaces =
             passes.contains(.geometry)
             ? BoundaryGeometry(
-                boundaries: boundaries, width: configuration.hiddenSize, documents: documents) : nil
-        var taps: [any Tap] = []
-        if needsGeometry { taps.append(geometry) }
-        if let lens { taps.append(lens) }
-        if let spaces { taps.append(spaces) }
+                boundaries: boundaries, width: configuration.hiddenSize, documents: documents,
+                sinks: sinkPolicy == .drop ? sinks : nil) : nil
+        let measuring = Measuring(
+            sinks: sinks, geometry: needsGeometry ? geometry : nil, lens: lens, spaces: spaces
+        ) { document, sinks in
+            lensMeans.end(document, sinks: sinks)
+            tunedMeans?.end(document, sinks: sinks)
+        }
 
         var selfChecks: [RunRecord.SelfCheck] = []
         do {
             let loop = try DocumentLoop(
-                model: model, longest: documents.map(\.tokens.count).max() ?? 1, taps: taps)
+                model: model, longest: longest, taps: measuring.isEmpty ? [] : [measuring])
             for (index, document) in documents.enumerated() {
-                addedTokens = document.addedTokens
                 if index == 0 {
                     selfChecks = try runChecked(document, loop, lens, progress)
                     // What one document shows to be wrong need not run through the others.
@@ -91,8 +104,6 @@ public final class Probe {
                         progress(positions.count)
                     }
                 }
-                lensMeans.endDocument()
-                tunedMeans?.endDocument()
             }
             try loop.finish()
         } catch { throw AnalysisError(error) }
@@ -106,23 +117,21 @@ public final class Probe {
                 ? []
                 : (0..<boundaries).map { boundary in
                     var metrics = spaceMetrics?[boundary] ?? [:]
-                    if lens != nil {
-                        for (metric, mean) in zip(Metric.lens, lensMeans.means[boundary]) {
-                            metrics[metric.name] = mean.estimate
-                        }
+                    guard lens != nil else {
+                        return LayersRecord.Boundary(index: boundary, metrics: metrics)
                     }
-                    let read = lens == nil ? nil : tunedMeans?.means[boundary]
+                    metrics.merge(lensMeans.estimates(boundary: boundary)) { $1 }
                     return LayersRecord.Boundary(
                         index: boundary, metrics: metrics,
-                        tuned: read.map { means in
-                            Dictionary(
-                                uniqueKeysWithValues: zip(Metric.lens, means).map {
-                                    ($0.name, $1.estimate)
-                                })
-                        } ?? [:])
+                        tuned: tunedMeans?.estimates(boundary: boundary) ?? [:])
                 },
             cka: spaces?.alignments(), documentDistances: geometry.lastDistances,
-            selfChecks: selfChecks)
+            selfChecks: selfChecks,
+            sinks: measuring.isEmpty
+                ? nil
+                : SinksRecord(
+                    policy: sinkPolicy, positions: sinks.counts.positions,
+                    first: sinks.counts.first, massive: sinks.counts.massive))
     }
 
     /// The first document, with the checks that every run makes.
@@ -148,5 +157,52 @@ public final class Probe {
             }
         }
         return [residual.result] + checks
+    }
+}
+
+/// The passes as one tap: what is a sink is known at a document's end, and before the passes end it.
+private final class Measuring: Tap {
+    private let sinks: SinkFinder
+    private let geometry: LayerGeometry?
+    private let lens: LensTap?
+    private let spaces: BoundaryGeometry?
+    private let endLens: (_ document: Document, _ sinks: [Bool]) -> Void
+    private var document = Document(tokens: [])
+
+    init(
+        sinks: SinkFinder, geometry: LayerGeometry?, lens: LensTap?, spaces: BoundaryGeometry?,
+        endLens: @escaping (_ document: Document, _ sinks: [Bool]) -> Void
+    ) {
+        self.sinks = sinks
+        self.geometry = geometry
+        self.lens = lens
+        self.spaces = spaces
+        self.endLens = endLens
+    }
+
+    var isEmpty: Bool { geometry == nil && lens == nil && spaces == nil }
+
+    func wants(_ site: Site) -> Bool { site == .resid }
+
+    func begin(_ document: Document, index: Int) {
+        self.document = document
+        sinks.begin(document, index: index)
+        geometry?.begin(document, index: index)
+        lens?.begin(document, index: index)
+        spaces?.begin(document, index: index)
+    }
+
+    func observe(_ activation: Activation) throws(ModelError) {
+        sinks.observe(activation)
+        geometry?.observe(activation)
+        try lens?.observe(activation)
+        spaces?.observe(activation)
+    }
+
+    func end() {
+        sinks.end()
+        geometry?.end(sinks: sinks.leftOut)
+        spaces?.end()
+        if lens != nil { endLens(document, sinks.leftOut) }
     }
 }

@@ -20,6 +20,7 @@ public struct ProbeRun {
     public var probing: LinearProbeOptions
     public var split: SplitOptions
     public var sensitivity: Double
+    public var sinks: SinksRecord.Policy
     public var hashed: Bool
     public var out: String
     public var overwrite: Bool
@@ -27,9 +28,8 @@ public struct ProbeRun {
 
     public init(
         model: ModelOptions, data: DataOptions, passes: Set<ProbePass>, lens: TunedLensOptions,
-        probing: LinearProbeOptions, split: SplitOptions, sensitivity: Double, hashed: Bool,
-        out: String, overwrite: Bool,
-        quiet: Bool
+        probing: LinearProbeOptions, split: SplitOptions, sensitivity: Double,
+        sinks: SinksRecord.Policy = .drop, hashed: Bool, out: String, overwrite: Bool, quiet: Bool
     ) {
         self.model = model
         self.data = data
@@ -38,6 +38,7 @@ public struct ProbeRun {
         self.probing = probing
         self.split = split
         self.sensitivity = sensitivity
+        self.sinks = sinks
         self.hashed = hashed
         self.out = out
         self.overwrite = overwrite
@@ -76,7 +77,7 @@ public struct ProbeRun {
         let result: Probe.Result
         do {
             result = try Probe(
-                model: loaded.model, passes: passes, tuned: tuned?.lens
+                model: loaded.model, passes: passes, tuned: tuned?.lens, sinks: sinks
             ).run(documents) {
                 progress.advance(by: $0)
             }
@@ -95,7 +96,7 @@ public struct ProbeRun {
                 path: data.data ?? DefaultText.name, documents: documents.count, tokens: tokens,
                 sequenceLength: data.sequenceLength(of: loaded), bos: data.bos.rawValue),
             precision: model.arithmetic.rawValue, layers: result.layers,
-            boundaries: result.boundaries, cka: result.cka,
+            boundaries: result.boundaries, cka: result.cka, sinks: result.sinks,
             tunedLens: try tuned.flatMap { try lens.record($0.header) })
         if let record = probed?.record { layers.take(record) }
         let split = try selectSplit(loaded, layers, result)

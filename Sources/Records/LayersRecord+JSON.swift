@@ -32,6 +32,7 @@ extension LayersRecord {
         if let cka {
             members["cka"] = .array(cka.map { row in .array(row.map { .number($0) }) })
         }
+        if let sinks { members["sinks"] = sinks.json }
         if let tunedLens { members["tuned_lens"] = tunedLens.json }
         if let probes { members["probes"] = probes.json }
         return .object(members)
@@ -40,7 +41,7 @@ extension LayersRecord {
     private static func members(
         _ metrics: [String: Estimate], order: [Metric]
     ) -> JSON.Object {
-        let known = order.map(\.name)
+        let known = Metric.withTwins(order).map(\.name)
         let others = metrics.keys.filter { !known.contains($0) }.sorted()
         var members: JSON.Object = [:]
         for name in known + others {
@@ -72,6 +73,7 @@ extension LayersRecord {
                         ? [:] : try element.member("tuned").estimates())
             },
             cka: try reader.matrix("cka"),
+            sinks: reader.json["sinks"] == nil ? nil : try SinksRecord(reader.member("sinks")),
             probes: reader.json["probes"] == nil
                 ? nil : try ProbesRecord(reader.member("probes")),
             tunedLens: reader.json["tuned_lens"] == nil
@@ -117,7 +119,7 @@ extension LayersRecord {
     }
 
     private static func columns(_ metrics: [String: Estimate], order: [Metric]) -> [String] {
-        let known = order.map(\.name).filter { metrics[$0] != nil }
+        let known = Metric.withTwins(order).map(\.name).filter { metrics[$0] != nil }
         return known + metrics.keys.filter { !known.contains($0) }.sorted()
     }
 }

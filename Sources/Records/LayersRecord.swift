@@ -59,6 +59,9 @@ public struct LayersRecord: Sendable, Equatable {
     public var boundaries: [Boundary]
     /// Linear CKA of all pairs of boundaries, [L + 1][L + 1]; nil when it was not measured.
     public var cka: [[Double?]]?
+    /// What the geometry and the twins of means leave out; nil when neither was measured, or by a version
+    /// that kept sinks.
+    public var sinks: SinksRecord?
     /// What linear probes read; nil when they were not fitted.
     public var probes: ProbesRecord?
     /// Where the boundaries' tuned readings come from; nil without a tuned lens.
@@ -66,7 +69,8 @@ public struct LayersRecord: Sendable, Equatable {
 
     public init(
         model: ModelRecord, data: DataRecord, precision: String, layers: [Layer],
-        boundaries: [Boundary], cka: [[Double?]]? = nil, probes: ProbesRecord? = nil,
+        boundaries: [Boundary], cka: [[Double?]]? = nil, sinks: SinksRecord? = nil,
+        probes: ProbesRecord? = nil,
         tunedLens: TunedLensRecord? = nil
     ) {
         self.model = model
@@ -75,6 +79,7 @@ public struct LayersRecord: Sendable, Equatable {
         self.layers = layers
         self.boundaries = boundaries
         self.cka = cka
+        self.sinks = sinks
         self.probes = probes
         self.tunedLens = tunedLens
     }
@@ -240,7 +245,9 @@ extension Metric {
     public static let effectiveRank = Metric(
         name: "effective_rank", title: "Effective rank",
         explanation: """
-            In how many directions the states at this boundary vary over all positions: the exponential             of the entropy of the covariance's normalised eigenvalues. A few directions of huge variance             bring it near 1, whatever the others hold.
+            In how many directions the states at this boundary vary over positions: the exponential \
+            of the entropy of the covariance's normalised eigenvalues. A few directions of huge variance \
+            bring it near 1, whatever the others hold.
             """)
     public static let participationRatio = Metric(
         name: "participation_ratio", title: "Participation ratio",
@@ -250,12 +257,15 @@ extension Metric {
     public static let promptEntropy = Metric(
         name: "prompt_entropy", title: "Prompt entropy",
         explanation: """
-            How many different things the states of one document say at this boundary, in nats: the             matrix-based entropy of the Gram matrix of its states, centred and scaled to length 1, over             its first 512 positions. High: every token has a direction of its own; low: compressed.
+            How many different things the states of one document say at this boundary, in nats: the \
+            matrix-based entropy of the Gram matrix of its states, centred and scaled to length 1, over \
+            its first 512 positions. High: every token has a direction of its own; low: compressed.
             """)
     public static let curvature = Metric(
         name: "curvature", title: "Curvature",
         explanation: """
-            Mean angle, in radians, between one step from token to token and the next. 0: a straight             path; 2π/3 (2.09): what states unrelated to one another give.
+            Mean angle, in radians, between one step from token to token and the next. 0: a straight \
+            path; 2π/3 (2.09): what states unrelated to one another give.
             """)
     public static let geometry = [effectiveRank, participationRatio, promptEntropy, curvature]
 

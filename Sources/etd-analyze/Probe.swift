@@ -2,6 +2,7 @@ import Analysis
 import ArgumentParser
 import Commands
 import Probing
+import Records
 import Reporting
 
 struct Probe: ParsableCommand {
@@ -12,6 +13,11 @@ struct Probe: ParsableCommand {
             (last token and all tokens), block influence, contribution, and at every boundary the logit \
             lens and the geometry of the states (effective rank, prompt entropy, curvature, CKA \
             between boundaries). Means have standard errors over documents.
+
+            A document's first position, and others with states far longer than the rest, are attention \
+            sinks: without them the geometry would measure little else, so it leaves them out (--sinks \
+            keep brings them back). Means over positions keep them, and have twins named <name>_nosink that \
+            do not.
 
             RUN/layers.json and layers.csv hold the numbers, RUN/split.json the proposed split or why \
             there is none, RUN/report.html shows it all in a browser, RUN/run.json says how it was made. \
@@ -69,6 +75,15 @@ struct Probe: ParsableCommand {
             discussion: "Only the split depends on it; the measurements do not.", valueName: "s"))
     var sensitivity = 1.0
 
+    @Option(
+        help: ArgumentHelp(
+            "drop or keep: what the geometry does with attention sinks.",
+            discussion:
+                "Sinks are each document's first position, and those whose state is longer than 20 times the "
+                + "document's median at a third of the boundaries.",
+            valueName: "drop|keep"))
+    var sinks = SinksRecord.Policy.drop
+
     @Flag(help: "Also write the SHA-256 of every weight file, which reads them whole.")
     var hash = false
 
@@ -90,6 +105,9 @@ struct Probe: ParsableCommand {
         if tuned.tuned != nil, !passes.contains(.lens) {
             throw ValidationError("--tuned is for the lens pass, which --passes leaves out")
         }
+        if sinks == .keep, !passes.contains(.geometry) {
+            throw ValidationError("--sinks is for the geometry pass, which --passes leaves out")
+        }
         if split.split != nil, probing.depth(named: passes.contains(.probes)) == .none {
             throw ValidationError(
                 "--split is for linear probes, which this run does not make; add --probes ridge")
@@ -102,7 +120,7 @@ struct Probe: ParsableCommand {
     func run() throws {
         let run = ProbeRun(
             model: model, data: data, passes: passes, lens: tuned, probing: probing, split: split,
-            sensitivity: sensitivity, hashed: hash, out: out, overwrite: overwrite,
+            sensitivity: sensitivity, sinks: sinks, hashed: hash, out: out, overwrite: overwrite,
             quiet: output.quiet)
         let (layers, split, _) = try run.run()
         try Terminal.write(
@@ -111,6 +129,8 @@ struct Probe: ParsableCommand {
         try Terminal.write("\nReport: \(out)/report.html\n")
     }
 }
+
+extension SinksRecord.Policy: ExpressibleByArgument {}
 
 private func parsePasses(_ text: String) throws -> Set<ProbePass> {
     var passes: Set<ProbePass> = []

@@ -38,13 +38,21 @@ struct FedDocument {
     }
 }
 
-func geometry(_ documents: [FedDocument], width: Int) -> BoundaryGeometry {
+func geometry(
+    _ documents: [FedDocument], width: Int, sinks: SinkFinder? = nil, firstDocument: Int = 0,
+    textTokens: Int? = nil
+) -> BoundaryGeometry {
     let geometry = BoundaryGeometry(
         boundaries: documents[0].states.count, width: width,
-        documents: documents.map(\.document))
-    for document in documents {
-        geometry.begin(document.document, index: 0)
-        document.feed(width: width, geometry.observe)
+        documents: documents.map(\.document), sinks: sinks, textTokens: textTokens)
+    for (number, document) in documents.enumerated() {
+        sinks?.begin(document.document, index: firstDocument + number)
+        geometry.begin(document.document, index: firstDocument + number)
+        document.feed(width: width) {
+            sinks?.observe($0)
+            geometry.observe($0)
+        }
+        sinks?.end()
         geometry.end()
     }
     return geometry
@@ -63,8 +71,29 @@ func geometry(_ documents: [FedDocument], width: Int) -> BoundaryGeometry {
     }
 
     @Test func everyNumberAgreesWithNumPy() throws {
-        let fixture = try TensorFixture(Locations.golden("geometry/states.safetensors"))
-        let expected = try JSON.read(path: Locations.golden("geometry/expected.json").path)
+        try compare(states: "states", expected: "expected") { _ in nil }
+    }
+
+    /// Sinks of every kind, and states that are nearly ones: numpy names the massive positions, too.
+    @Test func withoutSinksEveryNumberAgreesWithNumPy() throws {
+        var finder: SinkFinder?
+        try compare(states: "sinks", expected: "sinks") { documents in
+            finder = SinkFinder(
+                boundaries: 4, longest: documents.map(\.length).max() ?? 0)
+            return finder
+        }
+        let counts = try #require(finder?.counts)
+        #expect(counts.positions == 600 + 299 + 40 + 1 + 1100)
+        #expect(counts.first == 4, "one document begins with an added token")
+        let massive = try JSON.read(path: Locations.golden("geometry/sinks.json").path)["massive"]
+        #expect(counts.massive == massive?.arrayValue?.count)
+    }
+
+    private func compare(
+        states file: String, expected golden: String, _ finder: ([FedDocument]) -> SinkFinder?
+    ) throws {
+        let fixture = try TensorFixture(Locations.golden("geometry/\(file).safetensors"))
+        let expected = try JSON.read(path: Locations.golden("geometry/\(golden).json").path)
         let states = try (0..<4).map { try fixture.floats("states.\($0)") }
         let width = states[0].shape[1]
         var start = 0
@@ -75,7 +104,7 @@ func geometry(_ documents: [FedDocument], width: Int) -> BoundaryGeometry {
                 states: states.map { Array($0.values[start * width..<(start + length) * width]) },
                 length: length, added: entry.arrayValue?[1].intValue ?? 0)
         }
-        let found = geometry(documents, width: width)
+        let found = geometry(documents, width: width, sinks: finder(documents))
         let metrics = try found.metrics()
         let boundaries = try #require(expected["boundaries"]?.arrayValue)
         for (boundary, values) in boundaries.enumerated() {
@@ -202,20 +231,6 @@ func geometry(_ documents: [FedDocument], width: Int) -> BoundaryGeometry {
         }
         for value in values { #expect(abs(value) < 0.02) }
         #expect(abs(values.reduce(0, +) / 4) < 0.01)
-    }
-
-    @Test func aSampleIsSpreadOverALongText() throws {
-        let tap = KernelAlignment(boundaries: 1, width: 2, tokens: 50_000)
-        var random = SeededRandom(9)
-        for _ in 0..<50 {
-            let document = FedDocument(states: [random.normals(2_000)], length: 1_000)
-            tap.begin(document.document, index: 0)
-            document.feed(width: 2, tap.observe)
-            tap.end()
-        }
-        // Every 13th token, in batches of 256.
-        #expect(tap.batches == 3_847 / 256)
-        #expect(tap.alignments() == [[1]])
     }
 
     @Test func straightPathsDoNotTurnAndZigzagsTurnBack() throws {

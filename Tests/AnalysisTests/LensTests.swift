@@ -12,7 +12,7 @@ import Records
 import TestSupport
 import Testing
 
-private final class StateRecorder: Tap {
+final class StateRecorder: Tap {
     /// [boundary][position][d]
     var states: [[[Float]]] = []
 
@@ -221,7 +221,10 @@ private func angle(_ a: [Float], _ b: [Float]) -> (distance: Double, cosine: Dou
             document(20, vocabulary: 131)
         ])
         #expect(result.boundaries.isEmpty)
-        #expect(Set(result.layers[0].metrics.keys) == [Metric.blockInfluence.name])
+        #expect(
+            Set(result.layers[0].metrics.keys) == [
+                Metric.blockInfluence.name, Metric.blockInfluence.withoutSinks.name,
+            ])
         #expect(result.selfChecks.map(\.name).count == 1)
     }
 }

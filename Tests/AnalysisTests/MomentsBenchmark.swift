@@ -42,13 +42,14 @@ struct MomentsBenchmark {
         var withMoments: [Double] = []
         var withAll: [Double] = []
         let moments = MomentsTap(sites: [.resid])
+        let sinks = SinkFinder(boundaries: c.layerCount + 1, longest: length)
         let all = BoundaryGeometry(
-            boundaries: c.layerCount + 1, width: c.hiddenSize, documents: documents)
+            boundaries: c.layerCount + 1, width: c.hiddenSize, documents: documents, sinks: sinks)
         _ = try seconds([moments])
         for _ in 0..<3 {
             plain.append(try seconds([]))
             withMoments.append(try seconds([moments]))
-            withAll.append(try seconds([all]))
+            withAll.append(try seconds([sinks, all]))
         }
         let start = ContinuousClock.now
         _ = try all.metrics()

@@ -38,6 +38,13 @@ struct ProbeFiles {
         "entropy", "kl_to_final", "kl_from_final", "top1_agreement", "top5_agreement",
         "cross_entropy",
     ]
+    /// Means over positions, which have a twin without sinks beside them.
+    static func withTwins(_ names: [String]) -> [String] {
+        names.flatMap { name in
+            name == "angular_distance_last" || geometry.contains(name)
+                ? [name] : [name, name + "_nosink"]
+        }
+    }
     static let geometry = [
         "effective_rank", "participation_ratio", "prompt_entropy", "curvature",
     ]
@@ -63,9 +70,14 @@ struct ProbeFiles {
         #expect(json["data"]?["bos"] == "auto")
         #expect(json["precision"] == "f32")
 
-        try expectMetrics(json, "layers", Self.perLayer + ["scores"], count: facts.layers)
         try expectMetrics(
-            json, "boundaries", Self.perBoundary + Self.geometry, count: facts.layers + 1)
+            json, "layers", Self.withTwins(Self.perLayer) + ["scores"], count: facts.layers)
+        try expectMetrics(
+            json, "boundaries", Self.withTwins(Self.perBoundary) + Self.geometry,
+            count: facts.layers + 1)
+        #expect(json["sinks"]?["policy"] == "drop")
+        #expect(json["sinks"]?["positions"] == 96)
+        #expect(json["sinks"]?["first"] == 3)
 
         let record = try run.json("run.json")
         #expect(record["tokens"] == 96)
@@ -136,12 +148,14 @@ struct ProbeFiles {
         let states = try golden.rows("states.1")
         for layer in 0..<golden.layers {
             var sums = [Double](repeating: 0, count: 4)
+            var first: [Double] = []
             var last = 0.0
             for position in tokens.indices {
                 let h = states[layer * tokens.count + position]
                 let g = states[(layer + 1) * tokens.count + position]
                 let u = zip(g, h).map { $0 - $1 }
                 let cosine = dot(h, g) / (norm(h) * norm(g))
+                if position == 1 { first = sums }
                 last = acos(min(1, max(-1, cosine))) / .pi
                 let contribution = norm(u) / norm(h)
                 let values = [last, 1 - cosine, contribution, dot(u, h) / (norm(u) * norm(h))]
@@ -151,6 +165,15 @@ struct ProbeFiles {
             for (metric, value) in zip(Self.perLayer, expected) {
                 let ours = try #require(try run.values("layers", metric)[layer])
                 #expect(abs(ours - value) < 1e-4, "layer \(layer) \(metric): \(ours), \(value)")
+            }
+            // None of these is massive, so the twins leave out the first position alone.
+            #expect(try run.layers()["sinks"]?["massive"] == 0)
+            for (index, metric) in ["block_influence", "contribution", "contribution_cosine"]
+                .enumerated()
+            {
+                let twin = try #require(try run.values("layers", metric + "_nosink")[layer])
+                let value = (sums[index + 1] - first[index + 1]) / Double(tokens.count - 1)
+                #expect(abs(twin - value) < 1e-4, "layer \(layer) \(metric): \(twin), \(value)")
             }
         }
     }
@@ -263,7 +286,9 @@ struct ProbeFiles {
             let layer = try #require(json["layers"]?.arrayValue?.first?.objectValue)
             #expect(
                 Set(layer.keys)
-                    == Set(["index", "scores"] + wanted.layer.flatMap { [$0, $0 + "_se"] }))
+                    == Set(
+                        ["index", "scores"]
+                            + Self.withTwins(wanted.layer).flatMap { [$0, $0 + "_se"] }))
             #expect(json["boundaries"]?.arrayValue?.count == (wanted.boundary.isEmpty ? 0 : 5))
             for name in wanted.layer {
                 #expect(try run.values("layers", name) == whole.values("layers", name))
@@ -302,6 +327,27 @@ struct ProbeFiles {
         }
         let reader = try String(contentsOfFile: run.folder + "/report.html", encoding: .utf8)
         #expect(reader.contains("CKA between boundaries"))
+        #expect(json["sinks"]?["first"] == 3)
+        #expect(reader.contains("Of 192 positions, 3 first positions of documents"))
+        #expect(reader.contains("The geometry leaves them out."))
+        #expect(run.result.text.contains("The geometry leaves them out."))
+    }
+
+    @Test func keptSinksAreInTheGeometryAndNothingElseMoves() throws {
+        let model = try TinyModel()
+        let data = ["--sequences", "3", "--sequence-length", "64"]
+        let dropped = try ProbeFiles(model, data, out: "dropped")
+        let kept = try ProbeFiles(model, data + ["--sinks", "keep"], out: "kept")
+        #expect(try kept.layers()["sinks"]?["policy"] == "keep")
+        #expect(try kept.layers()["layers"] == dropped.layers()["layers"])
+        for name in Self.withTwins(Self.perBoundary) {
+            #expect(try kept.values("boundaries", name) == dropped.values("boundaries", name))
+        }
+        for name in Self.geometry {
+            #expect(try kept.values("boundaries", name) != dropped.values("boundaries", name))
+        }
+        #expect(kept.result.text.contains("The geometry keeps them (--sinks keep)."))
+        #expect(try SchemaValidator("layers").problems(kept.layers()).isEmpty)
     }
 
     @Test func theSplitFileSaysHowTheModelIsCut() throws {

@@ -53,6 +53,12 @@ import Testing
         (analyze, ["probe", "--model", "m", "--out", "o", "--passes", "angular,magic"], "magic"),
         (analyze, ["probe", "--model", "m", "--out", "o", "--passes", ""], "pass"),
         (analyze, ["probe", "--model", "m", "--out", "o", "--sensitivity", "-1"], "--sensitivity"),
+        (analyze, ["probe", "--model", "m", "--out", "o", "--sinks", "some"], "--sinks"),
+        (
+            analyze,
+            ["probe", "--model", "m", "--out", "o", "--sinks", "keep", "--passes", "lens"],
+            "--passes"
+        ),
         (analyze, ["probe", "--model", "m", "--out", "o", "--precision", "f8"], "--precision"),
         (analyze, ["probe", "--model", "m", "--out", "o", "--probes", "some"], "--probes"),
         (

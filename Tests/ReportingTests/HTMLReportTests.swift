@@ -180,6 +180,56 @@ import Testing
         #expect(!without.values("id").contains("geometry"))
     }
 
+    /// Where a mean and its twin differ is said in words and drawn; where none does, that is said.
+    @Test func sinksAreCountedAndTheirEffectIsShown() {
+        var layers = Fixtures.layers()
+        layers.sinks = SinksRecord(policy: .drop, positions: 6_144, first: 12, massive: 3)
+        for index in layers.layers.indices {
+            let metrics = layers.layers[index].metrics
+            for metric in Metric.perLayer where Metric.overPositions.contains(metric) {
+                layers.layers[index].metrics[metric.withoutSinks.name] = metrics[metric.name]
+            }
+        }
+        func page() -> PageReader {
+            PageReader(HTMLReport.page(layers: layers, split: Fixtures.abstained(), run: nil))
+        }
+        let alike = page()
+        #expect(alike.problem == nil)
+        let counts = "Of 6,144 positions, 12 first positions of documents and 3 massive ones"
+        #expect(alike.text.contains(counts))
+        #expect(alike.text.contains("The geometry leaves them out."))
+        #expect(alike.text.contains("No mean over positions of this run changes"))
+        #expect(!alike.values("id").contains { $0.hasPrefix("sinks-") && $0.hasSuffix("-title") })
+
+        // Less than a twentieth of a layer's own contribution, however much more than another's.
+        layers.layers[0].metrics["contribution"]?.mean = 6.5
+        for (index, value) in [(11, 40.0), (12, 6.0), (13, 5.5), (29, 3.25)] {
+            layers.layers[index].metrics["contribution"] = Estimate(
+                mean: value, standardError: 0.5)
+        }
+        let moved = page()
+        #expect(moved.problem == nil)
+        #expect(
+            moved.text.contains(
+                "Contribution differs at layers 11–13, 29, most at layer 11: 40.0 over all positions"
+            ))
+        let cosine = layers.layers[4].metrics["contribution_cosine"]?.mean ?? 0
+        layers.layers[4].metrics["contribution_cosine"]?.mean = cosine + 0.25
+        #expect(page().text.contains("Contribution cosine differs at layer 4: "))
+        #expect(moved.values("id").contains("sinks-contribution-title"))
+        #expect(!moved.values("id").contains("sinks-block_influence-title"))
+
+        layers.sinks = SinksRecord(policy: .keep, positions: 6_132, first: 0, massive: 1)
+        let kept = page().text
+        #expect(kept.contains("Of 6,132 positions, 1 massive position ("))
+        #expect(kept.contains("The geometry keeps them (--sinks keep)."))
+
+        layers.sinks = nil
+        let old = page()
+        #expect(old.text.contains("This run's geometry includes attention sinks"))
+        #expect(!old.values("id").contains("sinks"))
+    }
+
     @Test func showsMetricsOfPassesItDoesNotKnow() {
         var layers = Fixtures.layers()
         layers.layers[3].metrics["probe_selectivity"] = Estimate(mean: 0.4242, standardError: nil)

@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 """Goldens for the geometry of states: moments, dimensions, prompt entropy, curvature, CKA, by their
-formulas in numpy f64, written the long way round.
+formulas in numpy f64, written the long way round; and the same with attention sinks left out.
 
 Needs: numpy==2.4.6 safetensors==0.8.0. Run from the package's root:
     python3 scripts/goldens/geometry.py
-Writes Tests/Goldens/geometry/{states.safetensors,expected.json}, the same bytes at every run.
+Writes Tests/Goldens/geometry/{states,sinks}.safetensors, expected.json and sinks.json, the same bytes at
+every run.
 """
 
 import json
@@ -20,6 +21,23 @@ WIDTH = 12
 DOCUMENTS = [(300, 0), (281, 1), (9, 0)]
 BATCH = 256
 ENTROPY_POSITIONS = 512
+
+# Documents with sinks, and what their states are multiplied by: document, positions, boundaries, factor.
+# Four boundaries, of which two are a third.
+BLOCK = 512
+SINK_DOCUMENTS = [(600, 0), (300, 1), (40, 0), (1, 0), (1100, 0)]
+SCALED = [
+    (0, [0], [1, 2, 3], 500),  # the first position
+    (0, [37], [1, 2], 60),  # massive at two boundaries
+    (0, [100], [1, 2, 3], 12),  # held back, but not massive
+    (0, [200], [2], 60),  # massive at one boundary alone
+    (0, [555], [2, 3], 60),  # massive, in the second block
+    (1, [0], [1, 2, 3], 500),  # an added token
+    (1, [2, 3], [1, 2, 3], 60),  # massive, neighbours
+    (2, [39], [1, 2, 3], 9),  # held back, the last of its document
+    (4, range(512, 1100), [0, 1, 2, 3], 3),  # the median grows threefold...
+    (4, [50], [1, 2, 3], 30),  # ...so this one, massive so far, is ordinary
+]
 
 
 def make_states():
@@ -89,7 +107,11 @@ def hsic1(k, l):
 
 
 def cka(boundaries):
-    tokens = [np.concatenate(counted(states)) for states in boundaries]
+    return cka_of([np.concatenate(counted(states)) for states in boundaries])
+
+
+def cka_of(tokens):
+    """CKA of the tokens' states at each boundary, batch by batch in the order given."""
     sums = np.zeros((len(tokens), len(tokens)))
     for start in range(0, len(tokens[0]) - BATCH + 1, BATCH):
         grams = [x[start:start + BATCH] @ x[start:start + BATCH].T for x in tokens]
@@ -99,7 +121,10 @@ def cka(boundaries):
 
 
 def describe(states):
-    pieces = counted(states)
+    return describe_pieces(counted(states))
+
+
+def describe_pieces(pieces):
     rows = np.concatenate(pieces)
     covariance = np.cov(rows, rowvar=False)
     values = np.clip(np.linalg.eigvalsh(covariance), 0, None)
@@ -117,6 +142,81 @@ def describe(states):
     }
 
 
+def make_sink_states():
+    """Four boundaries of documents of which some states are scaled."""
+    rng = np.random.default_rng(20251126)
+    total = sum(length for length, _ in SINK_DOCUMENTS)
+    plain = rng.normal(size=(total, WIDTH)) * np.linspace(0.5, 2, WIDTH)
+    boundaries = [plain]
+    for _ in range(3):
+        rotation, _ = np.linalg.qr(rng.normal(size=(WIDTH, WIDTH)))
+        boundaries.append(boundaries[-1] @ rotation + 0.5 * rng.normal(size=plain.shape))
+    for document, positions, scaled, factor in SCALED:
+        start = sum(length for length, _ in SINK_DOCUMENTS[:document])
+        for boundary in scaled:
+            boundaries[boundary][[start + p for p in positions]] *= factor
+    return [x.astype(np.float32) for x in boundaries]
+
+
+def long_positions(states, added, factor, until):
+    """Positions before `until` with states longer than `factor` medians at a third of the boundaries."""
+    lengths = np.array([np.linalg.norm(x[:until], axis=1) for x in states])
+    medians = np.median(lengths[:, added:], axis=1, keepdims=True)
+    return set(np.flatnonzero(3 * (lengths > factor * medians).sum(axis=0) >= len(states)).tolist())
+
+
+def sinks():
+    """Every number over the positions that are no sinks."""
+    boundaries = make_sink_states()
+    save_file({f"states.{i}": x for i, x in enumerate(boundaries)}, OUT / "sinks.safetensors")
+    start, held_back, massive, kept, sampled = 0, [], [], [], []
+    for index, (length, added) in enumerate(SINK_DOCUMENTS):
+        states = [x[start:start + length].astype(np.float64) for x in boundaries]
+        first = max(1, added)
+        held = set()
+        for begin in range(0, length, BLOCK):
+            end = min(length, begin + BLOCK)
+            candidates = long_positions(states, added, 5, end)
+            held |= {p for p in candidates if max(begin, first) <= p}
+        final = long_positions(states, added, 20, length) & held
+        held_back += [[index, p] for p in sorted(held)]
+        massive += [[index, p] for p in sorted(final)]
+        kept.append([p for p in range(first, length) if p not in final])
+        # The order in which batches fill: what was held back comes at the document's end.
+        order = [p for p in range(first, length) if p not in held] + sorted(held - final)
+        sampled.append([x[order] for x in states])
+        start += length
+    assert massive == [[0, 37], [0, 555], [1, 2], [1, 3]], massive
+    assert [0, 100] in held_back and [4, 50] in held_back and [0, 200] not in held_back
+
+    described = []
+    for states in boundaries:
+        start, pieces, entropies, turns = 0, [], [], []
+        for (length, added), positions in zip(SINK_DOCUMENTS, kept):
+            piece = states[start:start + length].astype(np.float64)
+            start += length
+            pieces.append(piece[positions])
+            early = [p for p in positions if p < max(1, added) + ENTROPY_POSITIONS]
+            if len(early) > 1:
+                entropies.append(prompt_entropy(piece[early]))
+            # Only three neighbours that are all kept have an angle.
+            triples = [p for p in positions if {p - 1, p - 2} <= set(positions)]
+            if triples:
+                turns.append([angles(piece[p - 2:p + 1])[0] for p in triples])
+        entry = describe_pieces([p for p in pieces if len(p) > 1])
+        entry["prompt_entropy"] = estimate(entropies, [1] * len(entropies))
+        entry["curvature"] = estimate([sum(t) for t in turns], [len(t) for t in turns])
+        described.append(entry)
+    tokens = [np.concatenate([d[b] for d in sampled]) for b in range(len(boundaries))]
+    expected = {
+        "documents": [list(document) for document in SINK_DOCUMENTS],
+        "massive": massive,
+        "boundaries": described,
+        "cka": cka_of(tokens),
+    }
+    (OUT / "sinks.json").write_text(json.dumps(expected, indent=1) + "\n")
+
+
 def main():
     OUT.mkdir(parents=True, exist_ok=True)
     boundaries = make_states()
@@ -127,6 +227,7 @@ def main():
         "cka": cka(boundaries),
     }
     (OUT / "expected.json").write_text(json.dumps(expected, indent=1) + "\n")
+    sinks()
 
 
 if __name__ == "__main__":

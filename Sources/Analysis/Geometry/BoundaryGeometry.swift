@@ -6,42 +6,138 @@ import Records
 import Tensors
 
 /// The geometry of the states at every boundary: dimensions of their covariance, prompt entropy and
-/// curvature of documents, and CKA between boundaries. A tap on `resid`.
+/// curvature of documents, and CKA between boundaries. A tap on `resid`. Positions of added tokens are
+/// left out, and attention sinks where a finder names them.
+///
+/// Which positions are massive is known at a document's end. The states of those that `SinkFinder` holds
+/// back wait there, at most `SinkFinder.mostHeld` positions at all boundaries; those that turn out ordinary
+/// are then taken in as one more block.
 package final class BoundaryGeometry: Tap {
     private let boundaries: Int
+    private let width: Int
     package let moments = MomentsTap(sites: [.resid])
     private let shape: DocumentShape
     private let alignment: KernelAlignment
+    private let sample: TokenSample
+    private let sinks: SinkFinder?
+    /// [boundaries][block, d], the current block of positions.
+    private let block: FloatBuffer
+    private let blockRows: Int
+    private var document = Document(tokens: [])
+    /// The first position of the document that may count.
+    private var first = 0
+    /// The document's index in the whole text.
+    private var index = 0
+    private var waiting: [Waiting] = []
 
-    /// - Parameter documents: all that will be run; only their lengths matter.
-    package init(boundaries: Int, width: Int, documents: [Document]) {
+    /// A position whose states wait for the document's end.
+    private struct Waiting {
+        var position: Int
+        /// [boundaries][d]
+        var states: FloatBuffer
+    }
+
+    /// - Parameters:
+    ///   - documents: all that will be run; only their lengths matter.
+    ///   - sinks: names what is left out; its `begin`, `observe` and `end` are called before those of this
+    ///     tap. nil keeps all positions but those of added tokens.
+    ///   - textTokens: tokens of the whole text without added ones; nil when these documents are all of it.
+    package init(
+        boundaries: Int, width: Int, documents: [Document], sinks: SinkFinder? = nil,
+        textTokens: Int? = nil
+    ) {
         self.boundaries = boundaries
-        shape = DocumentShape(
-            boundaries: boundaries, width: width,
-            longest: documents.map { $0.tokens.count - $0.addedTokens }.max() ?? 1)
-        alignment = KernelAlignment(
-            boundaries: boundaries, width: width,
-            tokens: documents.reduce(0) { $0 + $1.tokens.count - $1.addedTokens })
+        self.width = width
+        self.sinks = sinks
+        let longest = documents.map(\.tokens.count).max() ?? 1
+        shape = DocumentShape(boundaries: boundaries, width: width, longest: longest)
+        alignment = KernelAlignment(boundaries: boundaries, width: width)
+        sample = TokenSample(
+            tokens: textTokens
+                ?? documents.reduce(0) { $0 + $1.tokens.count - $1.addedTokens })
+        blockRows = max(1, min(longest, BlockRunner.blockLength))
+        block = FloatBuffer(count: boundaries * blockRows * width)
     }
 
     package func wants(_ site: Site) -> Bool { site == .resid }
 
     package func begin(_ document: Document, index: Int) {
-        moments.begin(document, index: index)
-        shape.begin(document, index: index)
-        alignment.begin(document, index: index)
+        self.document = document
+        self.index = index
+        first = sinks == nil ? document.addedTokens : SinkFinder.firstOrdinary(document)
+        shape.begin(document, first: first)
+        waiting = []
     }
 
     package func observe(_ activation: Activation) {
-        moments.observe(activation)
         shape.observe(activation)
-        alignment.observe(activation)
+        memcpy(
+            block.pointer + activation.index * blockRows * width, activation.values,
+            activation.positions.count * width * 4)
+        if activation.index == boundaries - 1 { takeBlock(activation.positions) }
+    }
+
+    /// A row of the current block.
+    private func state(_ boundary: Int, _ row: Int) -> UnsafeMutablePointer<Float> {
+        block.pointer + (boundary * blockRows + row) * width
+    }
+
+    private func takeBlock(_ positions: Range<Int>) {
+        let held = Set(sinks?.held ?? [])
+        var rows: [Int] = []
+        for position in max(positions.lowerBound, first)..<max(first, positions.upperBound) {
+            let row = position - positions.lowerBound
+            if held.contains(position) {
+                let states = FloatBuffer(count: boundaries * width)
+                for boundary in 0..<boundaries {
+                    memcpy(
+                        states.pointer + boundary * width, state(boundary, row), width * 4)
+                }
+                waiting.append(Waiting(position: position, states: states))
+                continue
+            }
+            if sample.contains(document: index, position: position) {
+                alignment.add { UnsafePointer(state($0, row)) }
+            }
+            rows.append(row)
+        }
+        guard let start = rows.first else { return }
+        for boundary in 0..<boundaries {
+            for (place, row) in rows.enumerated() where start + place != row {
+                memcpy(state(boundary, start + place), state(boundary, row), width * 4)
+            }
+            moments.take(
+                state(boundary, start), rows: rows.count, width: width,
+                at: .init(site: .resid, index: boundary))
+        }
     }
 
     package func end() {
-        shape.end()
-        alignment.end()
+        let leftOut =
+            sinks?.leftOut ?? document.tokens.indices.map { $0 < document.addedTokens }
+        let ordinary = waiting.filter { !leftOut[$0.position] }
+        for item in ordinary where sample.contains(document: index, position: item.position) {
+            alignment.add { UnsafePointer(item.states.pointer + $0 * width) }
+        }
+        if !ordinary.isEmpty {
+            let rows = FloatBuffer(count: ordinary.count * width)
+            for boundary in 0..<boundaries {
+                for (row, item) in ordinary.enumerated() {
+                    memcpy(
+                        rows.pointer + row * width, item.states.pointer + boundary * width,
+                        width * 4)
+                }
+                moments.take(
+                    rows.pointer, rows: ordinary.count, width: width,
+                    at: .init(site: .resid, index: boundary))
+            }
+        }
+        waiting = []
+        shape.end(leftOut: leftOut)
     }
+
+    /// Tokens that CKA looked at.
+    package var alignedTokens: Int { alignment.tokens }
 
     /// By name, for each boundary. Values of the whole run have no standard error.
     /// - Throws: `AnalysisError.momentsOutOfRange`.

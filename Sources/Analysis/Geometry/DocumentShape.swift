@@ -7,16 +7,18 @@ import Records
 import Tensors
 
 /// The shape of a document's path of states at each boundary: prompt entropy and curvature. A tap on
-/// `resid`. Positions of added tokens are left out.
+/// `resid`. Positions before the first counted one and those named at the document's end are left out.
 ///
 /// Curvature is the mean angle, in radians, between successive steps h[t+1] - h[t] and h[t+2] - h[t+1]
 /// (Hosseini and Fedorenko 2023, Skean et al. 2025): 0 on a straight path, about 2π/3 for states that have
-/// nothing to do with one another. A position that does not move has no angle.
+/// nothing to do with one another. A position that does not move has no angle, nor has a step from or to a
+/// position that is left out.
 ///
 /// Prompt entropy is the matrix-based entropy of order 1 of the document's token Gram matrix (Skean et al.
 /// 2025), in nats: states centred on the document's mean and scaled to length 1, Z [n, d], the entropy of
-/// the eigenvalues of ZZᵀ/n. It lies between 0 and ln min(n - 1, d). It takes the first
-/// `entropyPositions` positions of a document: their states are all that is kept.
+/// the eigenvalues of ZZᵀ/n. It lies between 0 and ln min(n - 1, d). It takes what is not left out of the
+/// first `entropyPositions` counted positions of a document: their states are kept, and an angle for each
+/// boundary and position.
 final class DocumentShape: Tap {
     /// The most positions of a document that prompt entropy looks at.
     static let entropyPositions = 512
@@ -28,8 +30,10 @@ final class DocumentShape: Tap {
     private let kept: FloatBuffer
     /// [boundaries][2, d], the last two states before the current block.
     private let before: FloatBuffer
-    private var document = Document(tokens: [])
-    private var angles: [(sum: Double, count: Double)]
+    private var length = 0
+    private var first = 0
+    /// The angle of each boundary at the last of its three positions.
+    private var angles: PositionValues
     private var means: [(entropy: DocumentMean, curvature: DocumentMean)]
 
     /// - Parameter longest: positions of the longest document.
@@ -37,17 +41,18 @@ final class DocumentShape: Tap {
         self.boundaries = boundaries
         self.width = width
         room = max(1, min(longest, Self.entropyPositions))
+        angles = PositionValues(series: boundaries, room: longest)
         kept = FloatBuffer(count: boundaries * room * width)
         before = FloatBuffer(count: boundaries * 2 * width)
-        angles = Array(repeating: (0, 0), count: boundaries)
         means = Array(repeating: (DocumentMean(), DocumentMean()), count: boundaries)
     }
 
     func wants(_ site: Site) -> Bool { site == .resid }
 
-    func begin(_ document: Document, index: Int) {
-        self.document = document
-        angles = Array(repeating: (0, 0), count: boundaries)
+    /// - Parameter first: the first counted position.
+    func begin(_ document: Document, first: Int) {
+        length = document.tokens.count
+        self.first = first
     }
 
     func observe(_ activation: Activation) {
@@ -57,17 +62,17 @@ final class DocumentShape: Tap {
     }
 
     private func keep(_ activation: Activation) {
-        let first = max(activation.positions.lowerBound, document.addedTokens)
-        let end = min(activation.positions.upperBound, document.addedTokens + room)
-        guard first < end else { return }
-        let row = activation.index * room + first - document.addedTokens
+        let start = max(activation.positions.lowerBound, first)
+        let end = min(activation.positions.upperBound, first + room)
+        guard start < end else { return }
+        let row = activation.index * room + start - first
         memcpy(
-            kept.pointer + row * width, activation.row(first), (end - first) * width * 4)
+            kept.pointer + row * width, activation.row(start), (end - start) * width * 4)
     }
 
     private func measureAngles(_ activation: Activation) {
         // The last of the three states stands in this block.
-        let first = max(activation.positions.lowerBound, document.addedTokens + 2)
+        let first = max(activation.positions.lowerBound, self.first + 2)
         guard first < activation.positions.upperBound else { return }
         let count = activation.positions.upperBound - first
         let (width, before) = (self.width, self.before.pointer + activation.index * 2 * self.width)
@@ -89,9 +94,9 @@ final class DocumentShape: Tap {
                             state(position - 2), state(position - 1), state(position), width))
                 }
             }
-            for offset in 0..<count where !found[offset].isNaN {
-                angles[activation.index].sum += found[offset]
-                angles[activation.index].count += 1
+            for offset in 0..<count {
+                angles[activation.index, first + offset] =
+                    found[offset].isNaN ? nil : found[offset]
             }
         }
     }
@@ -114,23 +119,30 @@ final class DocumentShape: Tap {
         }
     }
 
-    func end() {
-        let rows = min(room, document.tokens.count - document.addedTokens)
+    /// - Parameter leftOut: for each position of the document whether it is left out after all.
+    func end(leftOut: [Bool]) {
+        let ordinary = (first..<max(first, min(length, first + room))).filter { !leftOut[$0] }
+        let rows = ordinary.map { $0 - first }
         var entropies = [Double?](repeating: nil, count: boundaries)
         entropies.withUnsafeMutableBufferPointer { places in
             nonisolated(unsafe) let places = places
+            let (kept, room, width) = (self.kept, self.room, self.width)
             Parallel.forEach(boundaries) { boundary in
-                places[boundary] = Self.entropy(
-                    self.kept.pointer + boundary * self.room * self.width, rows: rows,
-                    width: self.width)
+                let states = kept.pointer + boundary * room * width
+                for (place, row) in rows.enumerated() where place != row {
+                    memcpy(states + place * width, states + row * width, width * 4)
+                }
+                places[boundary] = Self.entropy(states, rows: rows.count, width: width)
             }
         }
+        let broken = leftOut.indices.map { leftOut[max(0, $0 - 2)...$0].contains(true) }
         for boundary in 0..<boundaries {
             if let entropy = entropies[boundary] {
                 means[boundary].entropy.add(sum: entropy, count: 1)
             }
-            means[boundary].curvature.add(
-                sum: angles[boundary].sum, count: angles[boundary].count)
+            let turns = angles.sum(
+                boundary, min(first + 2, length)..<length, without: broken)
+            means[boundary].curvature.add(sum: turns.sum, count: turns.count)
         }
     }
 

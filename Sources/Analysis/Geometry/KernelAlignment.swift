@@ -1,72 +1,49 @@
 import CKernels
-import Corpus
 import Foundation
-import Models
-import Plans
 import Tensors
 
 /// Linear centred kernel alignment (CKA) between the states of all pairs of boundaries, from token Gram
-/// matrices of mini-batches. A tap on `resid`. Positions of added tokens are left out.
+/// matrices of mini-batches.
 ///
-/// Every `stride`-th position enters a batch of n tokens; K = XXᵀ for the batch's states X [n, d] at each
-/// boundary, and HSIC₁(K, L) is the unbiased estimator of Song et al. 2012. Its means over batches give
+/// Each n tokens taken in are a batch; K = XXᵀ for the batch's states X [n, d] at each boundary, and
+/// HSIC₁(K, L) is the unbiased estimator of Song et al. 2012. Its means over batches give
 /// CKA(K, L) = HSIC₁(K, L) / √(HSIC₁(K, K)·HSIC₁(L, L)) (Nguyen et al. 2021). Cost and memory depend on the
 /// sample, not on the text, and no [d, d] cross-covariance exists.
-public final class KernelAlignment: Tap {
+package final class KernelAlignment {
     /// n, tokens of a batch.
-    public static let batchTokens = 256
-    /// About as many tokens are looked at, spread over the whole text.
-    public static let sampleTokens = 4096
+    package static let batchTokens = 256
 
     private let boundaries: Int
     private let width: Int
-    private let stride: Int
-    private let room: Int
-    /// [boundaries][room, d]
+    private let room = KernelAlignment.batchTokens
+    /// [boundaries][n, d]
     private let batch: FloatBuffer
     private var filled = 0
-    private var document = Document(tokens: [])
-    /// Counted positions of the documents before the current one.
-    private var seen = 0
     /// [boundaries, boundaries], sums of HSIC₁ over batches; the lower triangle.
     private var sums: [Double]
-    public private(set) var batches = 0
+    private var batches = 0
+    /// Tokens taken in.
+    package private(set) var tokens = 0
 
-    /// - Parameter tokens: of the whole text, from which the stride follows.
-    public init(boundaries: Int, width: Int, tokens: Int) {
+    package init(boundaries: Int, width: Int) {
         self.boundaries = boundaries
         self.width = width
-        stride = max(1, (tokens + Self.sampleTokens - 1) / Self.sampleTokens)
-        // A block may bring more than a batch still lacks.
-        room = Self.batchTokens - 1 + (BlockRunner.blockLength + stride - 1) / stride
         batch = FloatBuffer(count: boundaries * room * width)
         sums = Array(repeating: 0, count: boundaries * boundaries)
     }
 
-    public func wants(_ site: Site) -> Bool { site == .resid }
-
-    public func begin(_ document: Document, index: Int) { self.document = document }
-
-    public func end() { seen += document.tokens.count - document.addedTokens }
-
-    public func observe(_ activation: Activation) {
-        var rows = filled
-        for position in activation.positions where position >= document.addedTokens {
-            guard (seen + position - document.addedTokens) % stride == 0 else { continue }
+    /// Takes in one token.
+    /// - Parameter state: its state [d] at a boundary.
+    package func add(_ state: (Int) -> UnsafePointer<Float>) {
+        for boundary in 0..<boundaries {
             memcpy(
-                batch.pointer + (activation.index * room + rows) * width, activation.row(position),
-                width * 4)
-            rows += 1
+                batch.pointer + (boundary * room + filled) * width, state(boundary), width * 4)
         }
-        guard activation.index == boundaries - 1 else { return }
-        filled = rows
-        while filled >= Self.batchTokens {
-            take(Self.batchTokens)
-            filled -= Self.batchTokens
-            for boundary in 0..<boundaries {
-                let start = batch.pointer + boundary * room * width
-                memmove(start, start + Self.batchTokens * width, filled * width * 4)
-            }
+        tokens += 1
+        filled += 1
+        if filled == room {
+            take(filled)
+            filled = 0
         }
     }
 
@@ -145,7 +122,7 @@ public final class KernelAlignment: Tap {
     /// [boundaries][boundaries], symmetric, ones on the diagonal; nil where a boundary's states do not vary.
     ///
     /// A text with less than one batch is one smaller batch; four tokens are the least.
-    public func alignments() -> [[Double?]] {
+    package func alignments() -> [[Double?]] {
         if batches == 0, filled >= 4 { take(filled) }
         func sum(_ row: Int, _ column: Int) -> Double {
             sums[max(row, column) * boundaries + min(row, column)]

@@ -47,16 +47,21 @@ public final class MomentsTap: Tap {
     public func wants(_ site: Site) -> Bool { sites.contains(site) }
 
     public func observe(_ activation: Activation) {
-        guard failure == nil, indices(activation.site, activation.index) else { return }
-        let place = Place(site: activation.site, index: activation.index)
-        let sums = moments[place] ?? Moments(width: activation.width)
-        moments[place] = sums
+        guard indices(activation.site, activation.index) else { return }
         let skipped = min(
             activation.positions.count, max(0, addedTokens - activation.positions.lowerBound))
-        let good = sums.add(
+        take(
             activation.values + skipped * activation.width,
-            rows: activation.positions.count - skipped)
-        if !good { failure = place }
+            rows: activation.positions.count - skipped, width: activation.width,
+            at: Place(site: activation.site, index: activation.index))
+    }
+
+    /// Takes in a block of rows [rows, width] that somebody else has chosen.
+    func take(_ values: UnsafePointer<Float>, rows: Int, width: Int, at place: Place) {
+        guard failure == nil else { return }
+        let sums = moments[place] ?? Moments(width: width)
+        moments[place] = sums
+        if !sums.add(values, rows: rows) { failure = place }
     }
 
     /// Ends a document.

@@ -16,6 +16,7 @@ public enum HTMLReport {
         let sections = [
             content.verdict, content.facts, content.distanceSection, content.writingSection,
             content.lensSection, content.tunedLensSection, content.geometrySection,
+            content.sinksSection,
             content.probesSection,
             content.selectionSection, content.tables,
             content.glossary,

@@ -8,7 +8,7 @@ extension ReportContent {
                 "effective-rank", "Dimensions in use",
                 [(.effectiveRank, "Effective rank"), (.participationRatio, "Participation ratio")],
                 yLabel: "directions",
-                caption: "In how many directions the states of all positions vary, of "
+                caption: "In how many directions the states of the positions vary, of "
                     + "\(NumberText.grouped(layers.model.hiddenSize))."),
             boundaryChart(
                 "prompt-entropy", "Prompt entropy", [(.promptEntropy, "Prompt entropy")],
@@ -25,10 +25,11 @@ extension ReportContent {
         return ReportSection(
             id: "geometry", title: "The geometry of the states", short: "Geometry",
             body: """
-                <p>How the states of all positions lie in space at each boundary. Two ends of a stretch of \
+                <p>How the states of the positions lie in space at each boundary. Two ends of a stretch of \
                 boundaries with high CKA hold nearly the same arrangement of tokens, up to rotation and \
-                scale. A few very large directions, which most models have, at the first position above \
-                all, weigh on all of these numbers: a sudden change of all at once is often theirs.</p>
+                scale. A few very large directions, which most models have, weigh on all of these numbers: \
+                a sudden change of all at once is often theirs.</p>
+                <p>\(Prose.geometrySinks(layers.sinks))</p>
                 <div class="pair">\(figures)</div>\
                 \(missing(Metric.geometry, where: measuredBoundaryMetrics))
                 """)

@@ -3,7 +3,7 @@ import Records
 extension ReportContent {
     var tables: ReportSection {
         var parts: [Markup] = []
-        let layerNames = Set(layers.layers.flatMap(\.metrics.keys))
+        let layerNames = names(layers.layers.map(\.metrics))
         if !layerNames.isEmpty {
             parts.append(
                 table(
@@ -11,7 +11,7 @@ extension ReportContent {
                     metrics: Metric.ordered(layerNames, known: Metric.perLayer),
                     rows: layers.layers.map { ($0.index, $0.metrics) }))
         }
-        let boundaryNames = Set(layers.boundaries.flatMap(\.metrics.keys))
+        let boundaryNames = names(layers.boundaries.map(\.metrics))
         if !boundaryNames.isEmpty {
             parts.append(
                 table(
@@ -19,13 +19,34 @@ extension ReportContent {
                     metrics: Metric.ordered(boundaryNames, known: Metric.perBoundary),
                     rows: layers.boundaries.map { ($0.index, $0.metrics) }))
         }
-        let tunedNames = Set(layers.boundaries.flatMap(\.tuned.keys))
+        let tunedNames = names(layers.boundaries.map(\.tuned))
         if !tunedNames.isEmpty {
             parts.append(
                 table(
                     "Tuned lens", first: "Boundary",
                     metrics: Metric.ordered(tunedNames, known: Metric.lens),
                     rows: layers.boundaries.map { ($0.index, $0.tuned) }))
+        }
+        let twins: [(String, String, [Metric], [(Int, [String: Estimate])])] = [
+            (
+                "By layer, without sinks", "Layer", Metric.perLayer,
+                layers.layers.map { ($0.index, $0.metrics) }
+            ),
+            (
+                "By boundary, without sinks", "Boundary", Metric.lens,
+                layers.boundaries.map { ($0.index, $0.metrics) }
+            ),
+            (
+                "Tuned lens, without sinks", "Boundary", Metric.lens,
+                layers.boundaries.map { ($0.index, $0.tuned) }
+            ),
+        ]
+        for (title, first, metrics, rows) in twins {
+            let present = metrics.map(\.withoutSinks).filter { twin in
+                rows.contains { $0.1[twin.name] != nil }
+            }
+            guard !present.isEmpty else { continue }
+            parts.append(table(title, first: first, metrics: present, rows: rows))
         }
         if let scores = scoresTable { parts.append(scores) }
         let intro: Markup = """
@@ -37,6 +58,11 @@ extension ReportContent {
             body: parts.isEmpty
                 ? "<p class=\"note\">This run measured nothing per layer or boundary.</p>"
                 : "\(intro)\(parts)")
+    }
+
+    /// Names of metrics but those of twins, which have tables of their own.
+    private func names(_ metrics: [[String: Estimate]]) -> Set<String> {
+        Set(metrics.flatMap(\.keys)).subtracting(Metric.overPositions.map(\.withoutSinks.name))
     }
 
     private func table(
@@ -89,9 +115,8 @@ extension ReportContent {
     }
 
     var glossary: ReportSection {
-        let layerNames = Set(layers.layers.flatMap(\.metrics.keys)).union(
-            Metric.perLayer.map(\.name))
-        let boundaryNames = Set(layers.boundaries.flatMap(\.metrics.keys)).union(
+        let layerNames = names(layers.layers.map(\.metrics)).union(Metric.perLayer.map(\.name))
+        let boundaryNames = names(layers.boundaries.map(\.metrics)).union(
             Metric.perBoundary.map(\.name))
         let metrics =
             Metric.ordered(layerNames, known: Metric.perLayer)
@@ -116,7 +141,9 @@ extension ReportContent {
                 output. Logarithms are natural. Means are over all positions unless the name says \
                 <code>_last</code>; a standard error treats documents as the independent units: \
                 SE = √( D/(D−1) · Σ (S_d − m·n_d)² ) / Σ n_d over D documents with sums S_d over n_d \
-                positions and the mean m = ΣS_d/Σn_d. A score says what a layer does to the state, not \
+                positions and the mean m = ΣS_d/Σn_d. A mean named <code>_nosink</code> leaves attention sinks \
+                out: each document's first position, and those whose state is longer than 20 times the \
+                document's median at a third of the boundaries or more. A score says what a layer does to the state, not \
                 whether the answer depends on it.</p>
                 <dl class="glossary">\(entries)</dl>
                 """)

@@ -18,6 +18,14 @@ public enum TerminalSummary {
         if let chart = chart(layers, split, style, columns) { parts.append(chart) }
         if let table = alternatives(split, style) { parts.append(table) }
         if let table = probes(layers, style) { parts.append(table) }
+        if let sinks = layers.sinks {
+            let measured = layers.boundaries.contains { boundary in
+                Metric.geometry.contains { boundary.metrics[$0.name] != nil }
+            }
+            parts.append(
+                wrapped(
+                    measured ? Prose.geometrySinks(sinks) : Prose.sinkCounts(sinks), width: width))
+        }
         return parts.joined(separator: "\n")
     }
 
