@@ -205,7 +205,7 @@ public final class Session {
 
         let attentionInput = normed(layer.attentionNorm, rows)
         MatrixProduct.multiply(
-            attentionInput.pointer, rows: rows,
+            attentionInput.pointer, rows: rows, in: model.arithmetic,
             into: [
                 layer.query.target(b.query), layer.key.target(b.key), layer.value.target(b.value),
             ])
@@ -225,8 +225,7 @@ public final class Session {
         let attention = BlockedAttention(
             queries: b.query, slot: slots[index], heads: c.headCount,
             keyValueHeads: c.keyValueHeadCount, window: layer.attention.window,
-            scale: c.attentionScale, arithmetic: layer.attentionOutput.weight.arithmetic,
-            out: b.mixed)
+            scale: c.attentionScale, arithmetic: model.arithmetic, out: b.mixed)
         attention.run(segments)
         if taps.contains(where: { $0.wants(.attentionPattern) }) {
             attention.pattern(positions, into: pattern)
@@ -234,7 +233,7 @@ public final class Session {
                 .attentionPattern, index, step, positions, pattern,
                 c.headCount * positions.upperBound, taps)
         }
-        layer.attentionOutput(b.mixed, rows: rows, into: b.output)
+        layer.attentionOutput(b.mixed, rows: rows, in: model.arithmetic, into: b.output)
         // In parallel, the MLP reads the state that attention has not been added to yet; without a
         // norm of its own it reads attention's input.
         let parallelInput: FloatBuffer? =
@@ -246,7 +245,7 @@ public final class Session {
 
         let mlpInput = parallelInput ?? normed(layer.mlpNorm, rows)
         MatrixProduct.multiply(
-            mlpInput.pointer, rows: rows,
+            mlpInput.pointer, rows: rows, in: model.arithmetic,
             into: [layer.gate?.target(b.gate), layer.up.target(b.up)].compactMap(\.self))
         forRows(rows) { row in
             let offset = row * c.intermediateSize
@@ -254,7 +253,7 @@ public final class Session {
                 b.up.pointer + offset, gate: layer.gate.map { _ in b.gate.pointer + offset },
                 width: c.intermediateSize)
         }
-        layer.down(b.up, rows: rows, into: b.output)
+        layer.down(b.up, rows: rows, in: model.arithmetic, into: b.output)
         addToResidual(layer.postMLPNorm, rows)
         try show(.mlpOutput, index, step, positions, b.output, c.hiddenSize, taps)
     }
