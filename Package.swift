@@ -52,7 +52,7 @@ let package = Package(
             dependencies: [
                 "Files", "Checkpoints", .product(name: "HeapModule", package: "swift-collections"),
             ]),
-        .target(name: "Models", dependencies: ["Checkpoints", "Tensors", "CKernels", "COpenBLAS"]),
+        .target(name: "Models", dependencies: ["Files", "Checkpoints", "Tensors", "CKernels"]),
         .target(
             name: "Records",
             dependencies: [
@@ -116,7 +116,7 @@ let package = Package(
         .testTarget(name: "FilesTests", dependencies: ["Files", "TestSupport"]),
         .testTarget(
             name: "TensorsTests",
-            dependencies: ["Tensors", "CKernels", "COneDNN", "COpenBLAS", "TestSupport"]),
+            dependencies: ["Tensors", "CKernels", "COneDNN", "TestSupport"]),
         .testTarget(
             name: "CheckpointsTests",
             dependencies: [
@@ -146,7 +146,7 @@ let package = Package(
             name: "TrainingTests",
             dependencies: [
                 "Training", "Analysis", "Models", "Corpus", "Checkpoints", "Files", "Tensors",
-                "CKernels", "TestSupport",
+                "TestSupport",
             ]),
         .testTarget(
             name: "EvaluationTests",
