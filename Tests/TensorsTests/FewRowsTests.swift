@@ -55,9 +55,8 @@ import Testing
         // One byte off any alignment.
         let moved = [0] + bytes
         return moved.withUnsafeBytes { memory in
-            let addresses = (0..<rows).map { memory.baseAddress.map { $0 + 1 } }
-            let places = addresses.enumerated().map { row, start in
-                start.map { $0 + (rows - 1 - row) * size }
+            let places = (0..<rows).map { row in
+                memory.baseAddress.map { $0 + 1 + (rows - 1 - row) * size }
             }
             return places.withUnsafeBufferPointer { body($0.baseAddress!) }
         }
