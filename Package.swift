@@ -134,7 +134,7 @@ let package = Package(
         .testTarget(name: "PlansTests", dependencies: ["Plans", "TestSupport"]),
         .testTarget(
             name: "TensorsTests",
-            dependencies: ["Tensors", "TestSupport", "CKernels", "COneDNN"]),
+            dependencies: ["Tensors", "CKernels", "COneDNN", "TestSupport"]),
         .testTarget(
             name: "CheckpointsTests",
             dependencies: ["Files", "Tensors", "Checkpoints", "TestSupport"]),

@@ -77,7 +77,7 @@ public final class LensTap: Tap {
         }
         tunedRows = rows
         layout = LogitLens.Layout(boundaries: extra + boundaries)
-        let arithmetic = model.unembedding.arithmetic
+        let arithmetic = model.arithmetic
         memory = FloatBuffer(
             count: PackedRows.floats(
                 rows: layout.rows(positions: BlockRunner.blockLength), width: width, arithmetic))

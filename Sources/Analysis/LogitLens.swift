@@ -26,7 +26,7 @@ public final class LogitLens {
         chunk = FloatBuffer(
             count: PackedColumns.floats(
                 columns: min(chunkColumns, unembedding.rows), width: width,
-                unembedding.arithmetic))
+                model.arithmetic))
     }
 
     /// Where the normed states of a block stand in the stacked matrix: all boundaries of a position
@@ -104,7 +104,7 @@ public final class LogitLens {
         for start in stride(from: 0, to: vocabulary, by: chunkColumns) {
             let range = start..<min(vocabulary, start + chunkColumns)
             let columns = PackedColumns(
-                model.unembedding, range, memory: chunk.pointer, parallel: true)
+                model.unembedding, range, model.arithmetic, memory: chunk.pointer, parallel: true)
             take(
                 columns, firstID: start, normed, layout, positions: positions, targets: targets,
                 states: states, finalLogits: finalLogits)

@@ -80,7 +80,7 @@ public final class TunedLens: Sendable {
     ) {
         let width = self.width
         MatrixProduct.multiply(
-            states, rows: rows,
+            states, rows: rows, in: .f32,
             into: [.init(weights[boundary].matrix(rows: width, columns: width), out: out)])
         let bias = biases[boundary].pointer
         nonisolated(unsafe) let (states, out) = (states, out)

@@ -11,6 +11,7 @@
 #if defined(__x86_64__)
 #include <immintrin.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "kernel_table.h"
@@ -30,15 +31,9 @@ static size_t pairs_of(size_t depth) { return (depth + 1) / 2; }
 
 // MARK: Packing
 
-// out[p][i] = row i's pair p, for 16 rows and 16 pairs: 32-bit words turned in registers. `later` is what
-// will be read some way ahead, in rows of the same stride.
-TARGET static void turn_square(const uint16_t *w, size_t stride, uint32_t *out,
-                               const uint16_t *later) {
-    __m512i a[16], b[16];
-    for (int i = 0; i < 16; i++) {
-        a[i] = _mm512_loadu_si512(w + i * stride);
-        _mm_prefetch((const char *)(later + i * stride), _MM_HINT_T1);
-    }
+// a[i] holds 16 pairs of row i; a[p] then holds pair p of 16 rows: 32-bit words turned in registers.
+TARGET static inline __attribute__((always_inline)) void turn_words(__m512i a[16]) {
+    __m512i b[16];
     for (int i = 0; i < 8; i++) {
         b[2 * i] = _mm512_unpacklo_epi32(a[2 * i], a[2 * i + 1]);
         b[2 * i + 1] = _mm512_unpackhi_epi32(a[2 * i], a[2 * i + 1]);
@@ -62,10 +57,22 @@ TARGET static void turn_square(const uint16_t *w, size_t stride, uint32_t *out,
         a[4 + q] = _mm512_shuffle_i32x4(b[4 + q], b[12 + q], 0x88);
         a[12 + q] = _mm512_shuffle_i32x4(b[4 + q], b[12 + q], 0xDD);
     }
+}
+
+// out[p][i] = row i's pair p, for 16 rows and 16 pairs. `later` is what will be read some way ahead, in
+// rows of the same stride.
+TARGET static void turn_square(const uint16_t *w, size_t stride, uint32_t *out,
+                               const uint16_t *later) {
+    __m512i a[16];
+    for (int i = 0; i < 16; i++) {
+        a[i] = _mm512_loadu_si512(w + i * stride);
+        _mm_prefetch((const char *)(later + i * stride), _MM_HINT_T1);
+    }
+    turn_words(a);
     for (int p = 0; p < 16; p++) _mm512_storeu_si512(out + p * NR, a[p]);
 }
 
-TARGET static void pack_right(const uint16_t *w, size_t count, size_t stride, size_t depth,
+TARGET static void pack_right_bf16(const uint16_t *w, size_t count, size_t stride, size_t depth,
                               uint16_t *packed) {
     for (size_t first = 0; first < count; first += NR) {
         uint32_t *strip = (uint32_t *)packed + first * pairs_of(depth);
@@ -100,7 +107,7 @@ static inline uint32_t rounded(float x) {
     return (bits & 0x7FFFFFFF) > 0x7F800000 ? quiet : (bits + 0x7FFF + ((bits >> 16) & 1)) >> 16;
 }
 
-TARGET static void pack_right_turned(const float *w, size_t count, size_t stride, size_t depth,
+TARGET static void pack_right_turned_bf16(const float *w, size_t count, size_t stride, size_t depth,
                                      uint16_t *packed) {
     for (size_t first = 0; first < count; first += NR) {
         uint32_t *strip = (uint32_t *)packed + first * pairs_of(depth);
@@ -163,16 +170,16 @@ static const tile_t tiles[MR + 1] = {NULL,    tile_1,  tile_2,  tile_3,  tile_4,
                                      tile_5,  tile_6,  tile_7,  tile_8,  tile_9,
                                      tile_10, tile_11, tile_12, tile_13, tile_14};
 
-static size_t left_stride(size_t depth) { return (depth + 31) / 32 * 32 + 32; }
+static size_t left_stride_bf16(size_t depth) { return (depth + 31) / 32 * 32 + 32; }
 
-static void product(const uint16_t *left, size_t rows, const uint16_t *right, size_t columns,
+static void product_bf16(const uint16_t *left, size_t rows, const uint16_t *right, size_t columns,
                     size_t depth, float *out, size_t stride, int adds) {
     // Tiles of nearly equal heights: 256 rows are 9 of 14 and 10 of 13, not 18 of 14 and one of 4.
     size_t strips = (rows + MR - 1) / MR;
     size_t height = strips ? rows / strips : 0, higher = strips ? rows % strips : 0;
     size_t parts = depth ? (depth + PART - 1) / PART : 1;
     size_t part = 2 * ((pairs_of(depth) + parts - 1) / parts);
-    size_t row_stride = left_stride(depth);
+    size_t row_stride = left_stride_bf16(depth);
     for (size_t p = 0; p == 0 || p < depth; p += part) {
         size_t pairs = pairs_of(p + part < depth ? part : depth - p);
         for (size_t j = 0; j < columns; j += NR) {
@@ -191,11 +198,87 @@ static void product(const uint16_t *left, size_t rows, const uint16_t *right, si
     }
 }
 
+// MARK: Products of few rows
+
+// As dot_span of dot_body.h, in pairs: 16 pairs of each of 32 stored rows at a time, turned in registers, so
+// that a value is the same chain as in `tile`.
+TARGET static inline __attribute__((always_inline)) void dot_strip(
+    const size_t rows, const uint16_t *left, size_t left_stride, const uint16_t *const *w,
+    size_t depth, __m512 result[ETD_DOT_ROWS][2]) {
+    __m512 sums[ETD_DOT_ROWS][2];
+#pragma clang loop unroll(full)
+    for (size_t r = 0; r < rows; r++) sums[r][0] = sums[r][1] = _mm512_setzero_ps();
+    for (size_t p = 0; p < depth; p += 32) {
+        const size_t left_over = depth - p < 32 ? depth - p : 32;
+        const __mmask32 mask = left_over < 32 ? (UINT32_C(1) << left_over) - 1 : UINT32_MAX;
+        const size_t pairs = pairs_of(left_over);
+        // Behind a row's end, what stands there in the rows of the next strip.
+        const size_t later =
+            p + AHEAD < depth ? p + AHEAD : p + AHEAD + (ETD_DOT_STRIP - 1) * depth;
+#pragma clang loop unroll(full)
+        for (int g = 0; g < 2; g++) {
+            __m512i a[16];
+#pragma clang loop unroll(full)
+            for (int i = 0; i < 16; i++) {
+                const uint16_t *row = w[g * 16 + i];
+                a[i] = _mm512_maskz_loadu_epi16(mask, row + p);
+                // As a number: the address may lie beyond the weight, where fetching does nothing.
+                _mm_prefetch((const char *)((uintptr_t)row + 2 * later), _MM_HINT_T1);
+            }
+            turn_words(a);
+            if (pairs == 16) {
+#pragma clang loop unroll(full)
+                for (size_t q = 0; q < 16; q++)
+#pragma clang loop unroll(full)
+                    for (size_t r = 0; r < rows; r++) {
+                        int pair;
+                        memcpy(&pair, left + r * left_stride + p + 2 * q, 4);
+                        sums[r][g] = _mm512_dpbf16_ps(
+                            sums[r][g], (__m512bh)_mm512_set1_epi32(pair), (__m512bh)a[q]);
+                    }
+                continue;
+            }
+            __m512i words[16];
+            memcpy(words, a, sizeof a);
+            for (size_t q = 0; q < pairs; q++)
+#pragma clang loop unroll(full)
+                for (size_t r = 0; r < rows; r++) {
+                    int pair;
+                    memcpy(&pair, left + r * left_stride + p + 2 * q, 4);
+                    sums[r][g] = _mm512_dpbf16_ps(
+                        sums[r][g], (__m512bh)_mm512_set1_epi32(pair), (__m512bh)words[q]);
+                }
+        }
+    }
+#pragma clang loop unroll(full)
+    for (size_t r = 0; r < rows; r++) {
+        result[r][0] = sums[r][0];
+        result[r][1] = sums[r][1];
+    }
+}
+
+TARGET static void dot_rows_bf16(const uint16_t *left, size_t rows, const void *const *w,
+                                 size_t count, size_t depth, float *out, size_t stride) {
+    if (rows == 0 || count == 0) return;
+    // Places beyond the last row repeat it; what they give is dropped.
+    const uint16_t *lines[ETD_DOT_STRIP];
+    for (size_t i = 0; i < ETD_DOT_STRIP; i++) lines[i] = w[i < count ? i : count - 1];
+    __m512 sums[ETD_DOT_ROWS][2];
+    size_t left_stride = left_stride_bf16(depth);
+    switch (rows) {
+    case 1: dot_strip(1, left, left_stride, lines, depth, sums); break;
+    case 2: dot_strip(2, left, left_stride, lines, depth, sums); break;
+    case 3: dot_strip(3, left, left_stride, lines, depth, sums); break;
+    case 4: dot_strip(4, left, left_stride, lines, depth, sums); break;
+    default: abort();
+    }
+    for (size_t r = 0; r < rows; r++) memcpy(out + r * stride, sums[r], count * sizeof(float));
+}
+
+static size_t right_strip_bf16(void) { return NR; }
+
 const etd_bf16_kernels_t etd_kernels_avx512_bf16 = {
-    .right_strip = NR,
-    .left_stride = left_stride,
-    .pack_right = pack_right,
-    .pack_right_turned = pack_right_turned,
-    .product = product,
+#define ETD_BF16_KERNEL(result, name, parameters, arguments) .name = name,
+#include "etd_kernel_list.h"
 };
 #endif

@@ -483,46 +483,10 @@ static void round_f16(const float *x, uint16_t *out, size_t count) {
 }
 
 #include "product_body.h"
+#include "dot_body.h"
 #include "training_body.h"
 
 const etd_kernel_table_t ETD_TABLE = {
-    .decode = decode,
-    .rms_norm = rms_norm,
-    .layer_norm = layer_norm,
-    .clamp = clamp,
-    .add = add,
-    .scale = scale,
-    .silu = silu,
-    .gelu_tanh = gelu_tanh,
-    .gelu = gelu,
-    .silu_gate = silu_gate,
-    .gelu_tanh_gate = gelu_tanh_gate,
-    .gelu_gate = gelu_gate,
-    .rotate = rotate,
-    .softmax_block = softmax_block,
-    .exp_row = exp_row,
-    .max_abs = max_abs,
-    .all_finite = all_finite,
-    .pair_products = pair_products,
-    .turn_products = turn_products,
-    .sum_squares = sum_squares,
-    .widen = widen,
-    .exact_add = exact_add,
-    .log_sum_exp = log_sum_exp,
-    .argmax = argmax,
-    .lens_panel = lens_panel,
-    .round_bf16 = round_bf16,
-    .round_f16 = round_f16,
-    .left_strip = MR,
-    .right_strip = NR,
-    .pack_left = pack_left,
-    .pack_right = pack_right,
-    .pack_right_turned = pack_right_turned,
-    .product = product,
-    .rms_norm_backward = rms_norm_backward,
-    .layer_norm_backward = layer_norm_backward,
-    .adamw = adamw,
-    .pack_left_turned = pack_left_turned,
-    .product_add = product_add,
-    .turn_bf16 = turn_bf16,
+#define ETD_KERNEL(result, name, parameters, arguments) .name = name,
+#include "etd_kernel_list.h"
 };

@@ -13,6 +13,10 @@
 #define CONCATENATE_(a, b) a##b
 #define CONCATENATE(a, b) CONCATENATE_(a, b)
 
+static size_t left_strip(void) { return MR; }
+
+static size_t right_strip(void) { return NR; }
+
 typedef float vector_t __attribute__((vector_size(VL * 4)));
 
 static inline vector_t load_vector(const float *x) {

@@ -116,8 +116,9 @@ private final class ModelLoader {
             throw .missingTensors(path: checkpoint.path, names: [embeddingName])
         }
         return Transformer(
-            configuration: c, embedding: embedding, positionEmbedding: positions,
-            unembedding: unembedding, finalNorm: finalNorm, layers: layers.compactMap(\.self),
+            configuration: c, arithmetic: arithmetic, embedding: embedding,
+            positionEmbedding: positions, unembedding: unembedding, finalNorm: finalNorm,
+            layers: layers.compactMap(\.self),
             parameterCount: parameters, ignoredTensors: ignored)
     }
 
@@ -267,7 +268,7 @@ private final class ModelLoader {
     ) throws(ModelError) -> WeightMatrix? {
         guard let tensor = try tensor(name, shape: [columns, stored]) else { return nil }
         if turned?.name != name { turned = (name, TransposedWeight(tensor)) }
-        return turned?.weight.matrix(arithmetic)
+        return turned?.weight.matrix
     }
 
     /// llama.cpp's converter turns each head's half-split rows into interleaved pairs: half-split row j
@@ -312,7 +313,7 @@ private final class ModelLoader {
         }
         return WeightMatrix(
             type: tensor.type, rows: rows, columns: columns, bytes: tensor.bytes,
-            arithmetic: arithmetic, owner: checkpoint)
+            owner: checkpoint)
     }
 
     private func vector(_ name: String, width: Int) throws(ModelError) -> [Float]? {

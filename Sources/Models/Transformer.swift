@@ -8,6 +8,8 @@ import Tensors
 /// Holds no state of a pass: `BlockRunner` and `KeyValueCache` do.
 public final class Transformer: Sendable {
     public let configuration: ModelConfiguration
+    /// Of all products with weights, and of attention.
+    public let arithmetic: Arithmetic
     /// Rows are tokens: [V, d].
     public let embedding: WeightMatrix
     /// Rows are positions: [context, d]; nil where the model has rotary embeddings.
@@ -22,11 +24,12 @@ public final class Transformer: Sendable {
     public let ignoredTensors: [String]
 
     init(
-        configuration: ModelConfiguration, embedding: WeightMatrix,
+        configuration: ModelConfiguration, arithmetic: Arithmetic, embedding: WeightMatrix,
         positionEmbedding: WeightMatrix?, unembedding: WeightMatrix, finalNorm: Norm,
         layers: [DecoderLayer], parameterCount: Int, ignoredTensors: [String]
     ) {
         self.configuration = configuration
+        self.arithmetic = arithmetic
         self.embedding = embedding
         self.positionEmbedding = positionEmbedding
         self.unembedding = unembedding
@@ -49,7 +52,8 @@ public final class Transformer: Sendable {
             for row in 0..<rows {
                 finalNorm.apply(states + row * width, out: normed + row * width, width: width)
             }
-            MatrixProduct.multiply(normed, rows: rows, into: [.init(unembedding, out: out)])
+            MatrixProduct.multiply(
+                normed, rows: rows, in: arithmetic, into: [.init(unembedding, out: out)])
         }
         let vocabulary = unembedding.rows
         var finite = [Bool](repeating: true, count: rows)
@@ -136,8 +140,10 @@ package struct Projection: Sendable {
     package let weight: WeightMatrix
     package let bias: [Float]?
 
-    package func callAsFunction(_ x: FloatBuffer, rows: Int, into out: FloatBuffer) {
-        MatrixProduct.multiply(x.pointer, rows: rows, into: [target(out)])
+    package func callAsFunction(
+        _ x: FloatBuffer, rows: Int, in arithmetic: Arithmetic, into out: FloatBuffer
+    ) {
+        MatrixProduct.multiply(x.pointer, rows: rows, in: arithmetic, into: [target(out)])
     }
 
     package func target(_ out: FloatBuffer) -> MatrixProduct.Target {

@@ -29,10 +29,10 @@ final class TransposedWeight: @unchecked Sendable {
 
     deinit { memory.deallocate() }
 
-    func matrix(_ arithmetic: Arithmetic) -> WeightMatrix {
+    var matrix: WeightMatrix {
         WeightMatrix(
             type: type, rows: rows, columns: columns, bytes: UnsafeRawBufferPointer(memory),
-            arithmetic: arithmetic, owner: self)
+            owner: self)
     }
 
     /// In squares that fit a cache, spread over the threads.

@@ -2,8 +2,8 @@ import COpenBLAS
 
 /// Dense products: this file cuts the work into tiles and spreads them.
 ///
-/// Products with weights run on the project's own kernels (bf16 on AMX: on oneDNN), whose bytes depend on
-/// neither the number of rows nor the tiling; strided tiles run on OpenBLAS.
+/// Products with weights run on the engine of their arithmetic (`ProductEngine`); strided tiles run on
+/// OpenBLAS.
 public enum MatrixProduct {
     /// OpenBLAS must not start threads of its own. Every entry point below goes through this.
     static let singleThreadedBLAS: Void = openblas_set_num_threads(1)
@@ -17,20 +17,6 @@ public enum MatrixProduct {
     public static var blasVersion: String {
         let words = String(cString: openblas_get_config()).split(separator: " ")
         return words.count > 1 ? String(words[1]) : "unknown"
-    }
-
-    /// How many weight rows one item of work takes: a function of the shape alone.
-    ///
-    /// Few enough values to stay in the second-level cache. oneDNN lays the rows out anew in every call,
-    /// so there an item is large; an even number of items, since they are few.
-    static func panelRows(rows: Int, depth: Int, _ arithmetic: Arithmetic) -> Int {
-        let granule = PackedColumns.columnGranule
-        guard arithmetic == .bf16, BF16Engine.current == .oneDNN else {
-            let values = arithmetic == .bf16 ? 1 << 18 : 1 << 16
-            return max(granule, min(96, values / max(1, depth)) / granule * granule)
-        }
-        let pairs = (rows + 255) / 256
-        return max(granule, (rows / (2 * max(1, pairs)) + granule - 1) / granule * granule)
     }
 
     /// A product's right side and where the product goes.
@@ -52,45 +38,61 @@ public enum MatrixProduct {
     }
 
     /// out[T, N] = x[T, K] · wᵀ for each target's weight w [N, K]: products of one left side, which is
-    /// laid out once, in one go.
+    /// laid out once, in one go. The arithmetic says what the bytes depend on; whether the rows are few
+    /// enough for a weight to be read as it is stored is not among it.
     /// - Parameter rowStride: floats from one row of `x` to the next; K when nil.
-    /// - Precondition: all weights have K columns and the same arithmetic.
+    /// - Precondition: all weights have K columns.
     public static func multiply(
-        _ x: UnsafePointer<Float>, rows: Int, rowStride: Int? = nil, into targets: [Target]
+        _ x: UnsafePointer<Float>, rows: Int, rowStride: Int? = nil, in arithmetic: Arithmetic,
+        into targets: [Target]
     ) {
-        guard let first = targets.first?.weight else { return }
-        let depth = first.columns
-        let arithmetic = first.arithmetic
-        precondition(
-            targets.allSatisfy { $0.weight.columns == depth && $0.weight.arithmetic == arithmetic })
+        guard let depth = targets.first?.weight.columns else { return }
+        precondition(targets.allSatisfy { $0.weight.columns == depth })
+        let engine = arithmetic.engine
+        let streaming = engine.streaming.flatMap { rows <= $0.streamedRows ? $0 : nil }
         let stride = rowStride ?? depth
         let panels = targets.indices.flatMap { target in
             let count = targets[target].weight.rows
-            let panel = panelRows(rows: count, depth: depth, arithmetic)
+            var panel = engine.panelRows(rows: count, depth: depth)
+            if streaming != nil {
+                panel = (panel + WeightMatrix.strip - 1) / WeightMatrix.strip * WeightMatrix.strip
+            }
             return Swift.stride(from: 0, to: count, by: panel).map {
                 (target: target, range: $0..<min(count, $0 + panel))
             }
         }
         nonisolated(unsafe) let x = x
         nonisolated(unsafe) let targets = targets
-        let needed = PackedRows.floats(rows: rows, width: depth, arithmetic)
+        let needed = engine.leftFloats(rows: rows, width: depth)
         ScratchPool.shared.withFloats(needed) { memory in
+            nonisolated(unsafe) let memory = memory
             let left = PackedRows(memory, width: depth, arithmetic)
             let chunk = 2 * PackedRows.rowGranule
             Parallel.forEach((rows + chunk - 1) / chunk) { index in
                 for row in index * chunk..<min(rows, (index + 1) * chunk) {
-                    left.store(x + row * stride, row: row)
+                    if let streaming {
+                        streaming.storeStreamed(
+                            x + row * stride, row: row, width: depth, in: memory)
+                    } else {
+                        left.store(x + row * stride, row: row)
+                    }
                 }
             }
             Parallel.forEach(panels.count) { index in
                 let (target, range) = (targets[panels[index].target], panels[index].range)
                 let columns = target.weight.rows
-                let floats = PackedColumns.floats(
-                    columns: range.count, width: depth, arithmetic)
-                ScratchPool.shared.withFloats(floats) { panelMemory in
-                    PackedColumns(target.weight, range, memory: panelMemory).multiply(
-                        left, rows: 0..<rows, columns: 0..<range.count,
-                        into: target.out + range.lowerBound, stride: columns)
+                let out = target.out + range.lowerBound
+                if let streaming {
+                    streaming.stream(
+                        memory, rows: rows, target.weight, range, into: out, stride: columns)
+                } else {
+                    let floats = engine.rightFloats(columns: range.count, width: depth)
+                    ScratchPool.shared.withFloats(floats) { panelMemory in
+                        PackedColumns(target.weight, range, arithmetic, memory: panelMemory)
+                            .multiply(
+                                left, rows: 0..<rows, columns: 0..<range.count, into: out,
+                                stride: columns)
+                    }
                 }
                 guard let bias = target.bias else { return }
                 for row in 0..<rows {

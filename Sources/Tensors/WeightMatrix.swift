@@ -11,8 +11,6 @@ public struct WeightMatrix: @unchecked Sendable {
     public let columns: Int
     /// Row r of this matrix is stored row `rowOrder[r]`; nil when the order is the file's.
     public let rowOrder: [Int32]?
-    /// How products with this weight are computed.
-    public let arithmetic: Arithmetic
     private let base: UnsafeRawPointer
     /// Keeps the mapping alive that `base` points into.
     private let owner: AnyObject
@@ -20,7 +18,7 @@ public struct WeightMatrix: @unchecked Sendable {
     /// - Precondition: `bytes` holds `rows · columns` elements, and a row is a whole number of blocks.
     public init(
         type: ElementType, rows: Int, columns: Int, bytes: UnsafeRawBufferPointer,
-        rowOrder: [Int32]? = nil, arithmetic: Arithmetic = .f32, owner: AnyObject
+        rowOrder: [Int32]? = nil, owner: AnyObject
     ) {
         precondition(columns % type.blockLength == 0, "a row must be a whole number of blocks")
         precondition(bytes.count >= rows * type.bytes(count: columns))
@@ -29,7 +27,6 @@ public struct WeightMatrix: @unchecked Sendable {
         self.rows = rows
         self.columns = columns
         self.rowOrder = rowOrder
-        self.arithmetic = arithmetic
         self.owner = owner
         base = bytes.baseAddress ?? UnsafeRawPointer(bitPattern: 64)!
     }
@@ -43,7 +40,7 @@ public struct WeightMatrix: @unchecked Sendable {
             type: type, rows: range.count, columns: columns,
             bytes: UnsafeRawBufferPointer(
                 start: base + range.lowerBound * stride, count: range.count * stride),
-            arithmetic: arithmetic, owner: owner)
+            owner: owner)
     }
 
     /// The rows `order`, in place and in that order, which need not be all.
@@ -53,7 +50,7 @@ public struct WeightMatrix: @unchecked Sendable {
         return WeightMatrix(
             type: type, rows: order.count, columns: columns,
             bytes: UnsafeRawBufferPointer(start: base, count: rows * type.bytes(count: columns)),
-            rowOrder: order, arithmetic: arithmetic, owner: owner)
+            rowOrder: order, owner: owner)
     }
 
     /// The stored bytes of one row.
@@ -89,6 +86,27 @@ public struct WeightMatrix: @unchecked Sendable {
         return ScratchPool.shared.withFloats(range.count * columns) { panel in
             decode(range, into: panel)
             return body(panel)
+        }
+    }
+
+    /// Rows that are read together as they are stored.
+    static var strip: Int { Int(ETD_DOT_STRIP) }
+
+    /// Calls `body` for `strip` rows of `range` after another with where each is stored. The addresses may
+    /// be written over.
+    func forStrips(
+        of range: Range<Int>,
+        _ body: (_ rows: Range<Int>, _ addresses: UnsafeMutablePointer<UnsafeRawPointer?>) -> Void
+    ) {
+        precondition(range.lowerBound >= 0 && range.upperBound <= rows)
+        withUnsafeTemporaryAllocation(of: UnsafeRawPointer?.self, capacity: Self.strip) {
+            addresses in
+            guard let start = addresses.baseAddress else { return }
+            for first in stride(from: range.lowerBound, to: range.upperBound, by: Self.strip) {
+                let strip = first..<min(range.upperBound, first + Self.strip)
+                for (place, index) in strip.enumerated() { start[place] = row(index) }
+                body(strip, start)
+            }
         }
     }
 

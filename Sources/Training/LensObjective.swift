@@ -15,6 +15,7 @@ import Tensors
 /// on the number of rows nor on threads.
 public final class LensObjective {
     private let unembedding: WeightMatrix
+    private let arithmetic: Arithmetic
     private let width: Int
     /// Vocabulary ids to a panel.
     static let panelColumns = 256
@@ -26,12 +27,13 @@ public final class LensObjective {
 
     public init(model: Transformer) {
         unembedding = model.unembedding
+        arithmetic = model.arithmetic
         width = unembedding.columns
         let panels = max(1, (1 << 21) / (Self.panelColumns * width))
         chunkColumns = panels * Self.panelColumns
         chunk = FloatBuffer(
             count: PackedColumns.floats(
-                columns: min(chunkColumns, unembedding.rows), width: width, unembedding.arithmetic))
+                columns: min(chunkColumns, unembedding.rows), width: width, arithmetic))
         let granule = PackedColumns.columnGranule
         let columns = (width + granule - 1) / granule * granule
         turned = (0..<min(panels, (unembedding.rows + Self.panelColumns - 1) / Self.panelColumns))
@@ -82,7 +84,8 @@ public final class LensObjective {
         nonFinite: UnsafeMutableBufferPointer<Int?>
     ) {
         let width = self.width
-        let columns = PackedColumns(unembedding, range, memory: chunk.pointer, parallel: true)
+        let columns = PackedColumns(
+            unembedding, range, arithmetic, memory: chunk.pointer, parallel: true)
         let panels = stride(from: 0, to: range.count, by: Self.panelColumns).map { start in
             start..<min(range.count, start + Self.panelColumns)
         }
@@ -131,7 +134,7 @@ public final class LensObjective {
 
     /// The rounded twin multiplies in f32; its second product does so from values that are not rounded.
     private var productArithmetic: Arithmetic {
-        unembedding.arithmetic == .bf16 ? .bf16 : .f32
+        arithmetic == .bf16 ? .bf16 : .f32
     }
 
     /// Lays out the rows `ids` of the unembedding as columns.

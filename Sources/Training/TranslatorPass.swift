@@ -49,7 +49,7 @@ final class TranslatorPass: Tap {
         states = FloatBuffer(count: most * width)
         expected = FloatBuffer(count: most * width)
         logSums = FloatBuffer(count: most)
-        let arithmetic = trainer.model.unembedding.arithmetic
+        let arithmetic = trainer.model.arithmetic
         packed = FloatBuffer(
             count: PackedRows.floats(rows: most, width: width, arithmetic))
         normed = PackedRows(packed.pointer, width: width, arithmetic)
@@ -139,7 +139,7 @@ final class TranslatorPass: Tap {
                 }
             }
             MatrixProduct.multiply(
-                x, rows: count,
+                x, rows: count, in: .f32,
                 into: [
                     .init(
                         translator.weight.values.matrix(rows: width, columns: width), out: made)

@@ -48,7 +48,7 @@ struct PlainForward {
 
     private func project(_ projection: Projection, _ x: FloatBuffer, _ rows: Int) -> FloatBuffer {
         let out = FloatBuffer(count: rows * projection.weight.rows)
-        projection(x, rows: rows, into: out)
+        projection(x, rows: rows, in: model.arithmetic, into: out)
         return out
     }
 

@@ -24,7 +24,7 @@ struct BF16TileTests {
         return out
     }
 
-    private static func packedLeft(_ left: [Float], _ shape: Shape) -> [UInt16] {
+    static func packedLeft(_ left: [Float], _ shape: Shape) -> [UInt16] {
         let stride = etd_left_stride_bf16(shape.depth)
         // What is no value of a row, and no pair's second half, is never used: NaN would show.
         var packed = [UInt16](repeating: 0x7FC0, count: shape.rows * stride)
@@ -36,7 +36,7 @@ struct BF16TileTests {
         return packed
     }
 
-    private static func packedRight(_ right: [Float], _ shape: Shape, gap: Int = 0) -> [UInt16] {
+    static func packedRight(_ right: [Float], _ shape: Shape, gap: Int = 0) -> [UInt16] {
         let stride = shape.depth + gap
         var source = [UInt16](repeating: 0x7FC0, count: shape.columns * stride)
         for column in 0..<shape.columns {

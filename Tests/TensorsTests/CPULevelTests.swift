@@ -72,7 +72,7 @@ import Testing
             keep { x, _ in etd_gelu_tanh(x, x, count) }
             keep { x, _ in etd_gelu(x, x, count) }
             keep { etd_rotate($0, $1, $1 + half, half) }
-            keep { x, _ in etd_exp(wide, x, count) }
+            keep { x, _ in etd_exp_row(wide, x, count) }
             keep { x, _ in bytes.append(UInt32(etd_all_finite(x, count))) }
             keep { x, _ in bytes.append(etd_max_abs(x, count).bitPattern) }
             return bytes
@@ -215,7 +215,7 @@ import Testing
         let results = atEachLevel { () -> [UInt32] in
             var out = [[Float]](
                 repeating: [Float](repeating: 0, count: inputs.count), count: 4)
-            etd_exp(inputs, &out[0], inputs.count)
+            etd_exp_row(inputs, &out[0], inputs.count)
             etd_silu_gate(inputs, up, &out[1], inputs.count)
             etd_gelu_tanh_gate(inputs, up, &out[2], inputs.count)
             etd_gelu_gate(inputs, up, &out[3], inputs.count)

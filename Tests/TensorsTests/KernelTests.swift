@@ -33,7 +33,7 @@ func values(_ pointer: UnsafePointer<Float>, _ count: Int) -> [Float] {
 
     private func exponentials(_ x: [Float]) -> [Float] {
         var out = [Float](repeating: .nan, count: x.count)
-        etd_exp(x, &out, x.count)
+        etd_exp_row(x, &out, x.count)
         return out
     }
 

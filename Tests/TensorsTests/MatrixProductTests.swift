@@ -32,7 +32,7 @@ struct StoredWeight {
     /// - Parameter offset: bytes between an aligned address and the first.
     init(
         _ type: ElementType, rows: Int, columns: Int, order: [Int32]? = nil, offset: Int = 0,
-        seed: UInt64 = 1, arithmetic: Arithmetic = .f32
+        seed: UInt64 = 1
     ) {
         var random = SeededRandom(seed &+ UInt64(rows * 7919 + columns))
         var contents: [UInt8] = []
@@ -68,7 +68,7 @@ struct StoredWeight {
         let owner = Bytes(contents, offset: offset)
         matrix = WeightMatrix(
             type: type, rows: rows, columns: columns, bytes: owner.bytes, rowOrder: order,
-            arithmetic: arithmetic, owner: owner)
+            owner: owner)
         values =
             order.map { order in
                 order.flatMap { stored[Int($0) * columns..<(Int($0) + 1) * columns] }
@@ -123,7 +123,7 @@ private func naiveProduct(
         var out = [Float](repeating: .nan, count: shape.rows * shape.columns)
         out.withUnsafeMutableBufferPointer { out in
             MatrixProduct.multiply(
-                x, rows: shape.rows, rowStride: gap == 0 ? nil : stride,
+                x, rows: shape.rows, rowStride: gap == 0 ? nil : stride, in: .f32,
                 into: [.init(weight.matrix, bias: bias, out: out.baseAddress!)])
         }
         let (expected, magnitudes) = naiveProduct(
@@ -235,7 +235,7 @@ private func naiveProduct(
                     var out = [Float](repeating: .nan, count: rows * columns)
                     out.withUnsafeMutableBufferPointer { out in
                         MatrixProduct.multiply(
-                            x, rows: rows,
+                            x, rows: rows, in: .f32,
                             into: [.init(weight.matrix, bias: bias, out: out.baseAddress!)])
                     }
                     return out
@@ -253,18 +253,18 @@ private func naiveProduct(
         var random = SeededRandom(12)
         let x = random.normals(rows * depth)
         let weights = [300, 7, 96].map {
-            StoredWeight(.f32, rows: $0, columns: depth, arithmetic: arithmetic)
+            StoredWeight(.f32, rows: $0, columns: depth)
         }
         let biases = [nil, random.normals(7), random.normals(96)]
         let outs = weights.map { FloatBuffer(count: rows * $0.matrix.rows) }
         func target(_ index: Int) -> MatrixProduct.Target {
             .init(weights[index].matrix, bias: biases[index], out: outs[index].pointer)
         }
-        MatrixProduct.multiply(x, rows: rows, into: (0..<3).map(target))
+        MatrixProduct.multiply(x, rows: rows, in: arithmetic, into: (0..<3).map(target))
         for index in 0..<3 {
             let together = bits(Array(outs[index].values))
             for place in 0..<outs[index].count { outs[index][place] = .nan }
-            MatrixProduct.multiply(x, rows: rows, into: [target(index)])
+            MatrixProduct.multiply(x, rows: rows, in: arithmetic, into: [target(index)])
             #expect(bits(Array(outs[index].values)) == together)
         }
     }

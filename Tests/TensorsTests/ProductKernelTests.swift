@@ -149,14 +149,13 @@ import Testing
     }
 
     /// A weight over `values`, stored in f32.
-    static func weight(_ values: [Float], _ shape: Shape, _ arithmetic: Arithmetic) -> WeightMatrix
-    {
+    static func weight(_ values: [Float], _ shape: Shape) -> WeightMatrix {
         let buffer = FloatBuffer(count: values.count)
         for (index, value) in values.enumerated() { buffer[index] = value }
         return WeightMatrix(
             type: .f32, rows: shape.columns, columns: shape.depth,
             bytes: UnsafeRawBufferPointer(start: buffer.pointer, count: values.count * 4),
-            arithmetic: arithmetic, owner: buffer)
+            owner: buffer)
     }
 
     @Test(arguments: shapes, [Arithmetic.bf16Rounded, .bf16])
@@ -166,8 +165,8 @@ import Testing
         var out = [Float](repeating: .nan, count: shape.rows * shape.columns)
         out.withUnsafeMutableBufferPointer { out in
             MatrixProduct.multiply(
-                left, rows: shape.rows,
-                into: [.init(Self.weight(right, shape, arithmetic), out: out.baseAddress!)])
+                left, rows: shape.rows, in: arithmetic,
+                into: [.init(Self.weight(right, shape), out: out.baseAddress!)])
         }
         let x = left.map { Double(Self.rounded($0)) }
         let w = right.map { Double(Self.rounded($0)) }

@@ -15,7 +15,7 @@ extension BlockRunner {
         let b = buffers
         let attentionInput = normed(layer.attentionNorm, rows)
         try attend(layer, step, plan, attentionInput, places, attached)
-        layer.attentionOutput(b.mixed, rows: rows, into: b.output)
+        layer.attentionOutput(b.mixed, rows: rows, in: model.arithmetic, into: b.output)
         // In parallel, the MLP reads the state that attention has not been added to yet; without a
         // norm of its own it reads attention's input.
         let parallelInput: FloatBuffer? =
@@ -29,7 +29,7 @@ extension BlockRunner {
         }
         let mlpInput = parallelInput ?? normed(layer.mlpNorm, rows)
         MatrixProduct.multiply(
-            mlpInput.pointer, rows: rows,
+            mlpInput.pointer, rows: rows, in: model.arithmetic,
             into: [layer.gate?.target(b.gate), layer.up.target(b.up)].compactMap(\.self))
         forRows(rows) { row in
             let offset = row * c.intermediateSize
@@ -37,7 +37,7 @@ extension BlockRunner {
                 b.up.pointer + offset, gate: layer.gate.map { _ in b.gate.pointer + offset },
                 width: c.intermediateSize)
         }
-        layer.down(b.up, rows: rows, into: b.output)
+        layer.down(b.up, rows: rows, in: model.arithmetic, into: b.output)
         try addToResidual(
             layer.postMLPNorm, plan.place(.mlpOutput, step: step), places, attached)
         try pass(plan.place(.resid, step: step), b.hidden, c.hiddenSize, places, attached)
@@ -52,7 +52,7 @@ extension BlockRunner {
         let rows = places.last?.rows.upperBound ?? 0
         let b = buffers
         MatrixProduct.multiply(
-            input.pointer, rows: rows,
+            input.pointer, rows: rows, in: model.arithmetic,
             into: [
                 layer.query.target(b.query), layer.key.target(b.key), layer.value.target(b.value),
             ])
@@ -75,7 +75,7 @@ extension BlockRunner {
                 .init(rows: $0.rows, position: $0.position, slot: $1)
             }, heads: c.headCount, keyValueHeads: c.keyValueHeadCount,
             window: layer.attention.window, scale: c.attentionScale,
-            arithmetic: layer.attentionOutput.weight.arithmetic, out: b.mixed)
+            arithmetic: model.arithmetic, out: b.mixed)
         attention.run()
         if attached.wants(.attentionPattern) {
             try passPattern(attention, plan.place(.attentionPattern, step: step), places, attached)
