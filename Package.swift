@@ -98,7 +98,7 @@ let package = Package(
             name: "Probing",
             dependencies: [
                 "Files", "Tensors", "Tokenizers", "Corpus", "Plans", "Models", "Records",
-                "Activations", "CKernels", "COpenBLAS",
+                "Activations", "COpenBLAS", "CKernels",
             ]),
         .target(name: "Reporting", dependencies: ["Files", "Plans", "Records"]),
         .target(
@@ -114,7 +114,7 @@ let package = Package(
         .executableTarget(
             name: "etd-analyze",
             dependencies: [
-                "Files", "Analysis", "Probing", "Reporting", "Commands",
+                "Files", "Records", "Analysis", "Probing", "Reporting", "Commands",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ]),
         .executableTarget(
@@ -134,7 +134,7 @@ let package = Package(
         .testTarget(name: "PlansTests", dependencies: ["Plans", "TestSupport"]),
         .testTarget(
             name: "TensorsTests",
-            dependencies: ["Tensors", "CKernels", "COneDNN", "TestSupport"]),
+            dependencies: ["Tensors", "TestSupport", "CKernels", "COneDNN"]),
         .testTarget(
             name: "CheckpointsTests",
             dependencies: ["Files", "Tensors", "Checkpoints", "TestSupport"]),
