@@ -1,6 +1,7 @@
 import CKernels
 import Corpus
 import Models
+import Plans
 import Tensors
 
 /// Finds the positions of a document that are attention sinks (Xiao et al. 2023, arXiv 2309.17453) or hold

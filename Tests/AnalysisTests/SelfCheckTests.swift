@@ -5,6 +5,7 @@ import Checkpoints
 import Corpus
 import Foundation
 import Models
+import Plans
 import Tensors
 import TestSupport
 import Testing
