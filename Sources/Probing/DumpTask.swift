@@ -158,7 +158,7 @@ public struct DumpTask {
                 }) {
                     throw .invalid(
                         path: file.path,
-                        problem: "\(name) of layer \(layer) holds NaN or Inf at stored row "
+                        problem: "\(place.dataSet) of layer \(place.number) holds NaN or Inf at stored row "
                             + "\(rows[bad]), which a probe would read; make the dump again")
                 }
                 next = end
