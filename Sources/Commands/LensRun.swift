@@ -28,7 +28,8 @@ public struct LensRun {
 
     public func table() throws -> LensTable {
         model.apply(quiet: quiet)
-        let loaded = try ModelSource(model.model).open(arithmetic: model.arithmetic)
+        let loaded = try ModelSource(model.model).open(
+            arithmetic: model.arithmetic, quiet: quiet)
         let plan = try split.plan(for: loaded)
         let tuned = try lens.lens(for: loaded)
         guard let tokenizer = try loaded.tokenizer() else {
