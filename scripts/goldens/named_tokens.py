@@ -215,6 +215,10 @@ def first_cases():
     cases = []
     for normalizer in normalizers:
         for index, pre_tokenizer in enumerate(pre_tokenizers):
+            # `tokenizers` doubles what such a replacement puts before the text, where ByteLevel rewrites it.
+            puts = json.dumps(normalizer.get("pattern"))
+            if puts in ('{"Regex": "^"}', json.dumps({"Regex": "\\s*"})) and "ByteLevel" in str(pre_tokenizer):
+                continue
             tokens = added[:1] if index % 2 else added
             cases.append(case(
                 root(LETTERS, normalizer=normalizer, pre_tokenizer=pre_tokenizer, added_tokens=tokens),

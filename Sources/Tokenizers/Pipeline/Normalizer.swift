@@ -168,8 +168,7 @@ extension Normalizer.Form {
     }
 
     /// How many bytes at the start of `result`, which is `text` in this form, come from the first
-    /// `origin` bytes of `text`. A character that is composed with what follows counts where it is the
-    /// first that comes from there.
+    /// `origin` bytes of `text`, where a character stands for the first of those it is composed of.
     func origin(of text: [UInt8], _ origin: Int, in result: [UInt8]) -> Int {
         if origin == 0 || origin == text.count { return origin == 0 ? 0 : result.count }
         let alone = apply(Array(text[..<origin]))
@@ -181,7 +180,12 @@ extension Normalizer.Form {
             }
             end = next
         }
-        return end > 0 ? end : min(result.count, result.first.map { UTF8Scan.length(of: $0) } ?? 0)
+        guard end < alone.count, end < result.count else { return end }
+        // The next character is composed with what follows: it stands for the last one of the origin
+        // if that one is composed whole, not for the end of several that were made of it.
+        let last = apply(Array(text[UTF8Scan.scalar(text, before: origin).start..<origin]))
+        let isWhole = last.count == last.first.map { UTF8Scan.length(of: $0) }
+        return end == 0 || isWhole ? end + UTF8Scan.length(of: result[end]) : end
     }
 
     private func normalized(_ text: ArraySlice<UInt8>) -> some Sequence<UInt8> {
