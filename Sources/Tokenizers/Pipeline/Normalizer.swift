@@ -181,11 +181,11 @@ extension Normalizer.Form {
             end = next
         }
         guard end < alone.count, end < result.count else { return end }
-        // The next character is composed with what follows: it stands for the last one of the origin
-        // if that one is composed whole, not for the end of several that were made of it.
-        let last = apply(Array(text[UTF8Scan.scalar(text, before: origin).start..<origin]))
-        let isWhole = last.count == last.first.map { UTF8Scan.length(of: $0) }
-        return end == 0 || isWhole ? end + UTF8Scan.length(of: result[end]) : end
+        // The next character is composed with what follows, or moved before: it stands for the last one
+        // of the origin, unless a character that was made of that one stands before it.
+        let last = UTF8Scan.scalar(text, before: origin).start
+        let isTaken = end > apply(Array(text[..<last])).count
+        return isTaken ? end : end + UTF8Scan.length(of: result[end])
     }
 
     private func normalized(_ text: ArraySlice<UInt8>) -> some Sequence<UInt8> {
