@@ -35,7 +35,8 @@ public struct LensRun {
         guard let tokenizer = try loaded.tokenizer() else {
             throw CommandError.noTokenizer(path: loaded.checkpoint.path)
         }
-        let ids = try tokenizer.prefixTokens + tokenizer.encode(prompt, addSpecialTokens: false)
+        let prefix = BOSPolicy.auto.prefix(before: .text, { tokenizer }) ?? []
+        let ids = prefix + (try tokenizer.encode(prompt, addSpecialTokens: false))
         guard !ids.isEmpty else {
             throw CommandError.flag(name: "--prompt", problem: "holds no token; give some text")
         }

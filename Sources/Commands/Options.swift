@@ -7,6 +7,7 @@ import Models
 import Records
 import Selection
 import Tensors
+import Tokenizers
 
 /// `--model`, and how to compute with it.
 public struct ModelOptions: ParsableArguments {

@@ -3,6 +3,7 @@ import Evaluation
 import Files
 import Models
 import Reporting
+import Tokenizers
 
 /// `etd score` from options to file.
 public struct ScoreRun {

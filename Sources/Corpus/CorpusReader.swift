@@ -45,7 +45,7 @@ public struct CorpusReader: Sendable {
     ) throws(CorpusError) -> [Document] {
         if path.hasSuffix(".u16") || path.hasSuffix(".u32") {
             let ids = try tokenFile(path)
-            return try windows(ids, prefix: try tokenFilePrefix(path), path: path)
+            return try windows(ids, prefix: try prefix(before: .ids, path), path: path)
         }
         if path.hasSuffix(".txt") {
             return try read(text: try Self.text(Self.bytes(path), path: path), path: path)
@@ -67,7 +67,7 @@ public struct CorpusReader: Sendable {
             throw .unreadable(path: path, problem: error.description)
         }
         try check(ids, tokenizer, path: path, place: "the text")
-        return try windows(ids, prefix: try prefix(path), path: path)
+        return try windows(ids, prefix: try prefix(before: .text, path), path: path)
     }
 
     private func opened(for path: String) throws(CorpusError) -> Tokenizer {
@@ -165,7 +165,7 @@ public struct CorpusReader: Sendable {
                 ids.append(Int32(id))
             }
             if ids.isEmpty { return nil }
-            let prefix = try tokenFilePrefix(path)
+            let prefix = try prefix(before: .ids, path)
             return try document(ids, prefix: prefix)
         }
         let request = json["request"] ?? json
@@ -190,7 +190,7 @@ public struct CorpusReader: Sendable {
         }
         if ids.isEmpty { return nil }
         try check(ids, tokenizer, path: path, place: "line \(line)")
-        let prefix = try prefix(path)
+        let prefix = try prefix(before: .text, path)
         return try document(ids, prefix: prefix)
     }
 
@@ -227,23 +227,15 @@ public struct CorpusReader: Sendable {
         return sequenceLength - prefix.count
     }
 
-    /// What stands before a document of text.
-    private func prefix(_ path: String) throws(CorpusError) -> [Int32] {
-        if bos == .never { return [] }
-        let tokenizer = try openedIfAny(for: path)
-        switch bos {
-        case .never: return []
-        case .auto: return tokenizer?.prefixTokens ?? []
-        case .always:
-            if let added = tokenizer?.prefixTokens, !added.isEmpty { return added }
-            guard let id = tokenizer?.bosToken else { throw .noBOS(path: path) }
-            return [id]
+    /// What stands before a document.
+    private func prefix(
+        before input: BOSPolicy.Input, _ path: String
+    ) throws(CorpusError) -> [Int32] {
+        let prefix = try bos.prefix(before: input) { () throws(CorpusError) in
+            try openedIfAny(for: path)
         }
-    }
-
-    /// What stands before a document given as ids: nothing unless asked for.
-    private func tokenFilePrefix(_ path: String) throws(CorpusError) -> [Int32] {
-        bos == .always ? try prefix(path) : []
+        guard let prefix else { throw .noBOS(path: path) }
+        return prefix
     }
 
     // MARK: Bytes

@@ -1,4 +1,3 @@
-import Corpus
 import Files
 import Tokenizers
 
@@ -72,7 +71,11 @@ public struct ScoreRequestReader: Sendable {
                 }
                 ids.append(id)
             }
-            if bos == .always { ids = try added(try opened(number), wrong) + ids }
+            let prefix = try bos.prefix(before: .ids) { () throws(ScoreError) in
+                try opened(number)
+            }
+            guard let prefix else { throw wrong(Self.noBOS) }
+            ids = prefix + ids
             guard ids.count >= 2 else { throw wrong("\"tokens\" needs two ids or more") }
             return ScoreRequest(tokens: ids, firstScored: 1)
         }
@@ -150,12 +153,13 @@ public struct ScoreRequestReader: Sendable {
     ) throws(ScoreError) -> [Int32] {
         guard let tokenizer else { throw wrong(Self.noTokenizer) }
         let ids = try ids(of: text, tokenizer, wrong)
-        switch bos {
-        case .never: return ids
-        case .auto: return tokenizer.prefixTokens + ids
-        case .always: return try added(tokenizer, wrong) + ids
+        guard let prefix = bos.prefix(before: .text, { tokenizer }) else {
+            throw wrong(Self.noBOS)
         }
+        return prefix + ids
     }
+
+    private static let noBOS = "--bos always, but the model names no BOS token"
 
     private func ids(
         of text: String, _ tokenizer: Tokenizer, _ wrong: (String) -> ScoreError
@@ -165,15 +169,5 @@ public struct ScoreRequestReader: Sendable {
         } catch {
             throw wrong(error.description)
         }
-    }
-
-    private func added(
-        _ tokenizer: Tokenizer?, _ wrong: (String) -> ScoreError
-    ) throws(ScoreError) -> [Int32] {
-        if let prefix = tokenizer?.prefixTokens, !prefix.isEmpty { return prefix }
-        guard let id = tokenizer?.bosToken else {
-            throw wrong("--bos always, but the model names no BOS token")
-        }
-        return [id]
     }
 }

@@ -165,6 +165,37 @@ import Tokenizers
         #expect(count.value == 1)
     }
 
+    /// What stands before a text and before ids, of a tokenizer that adds a BOS (2), of one that only names
+    /// one, of one that does neither, and without any. nil: asked for, and there is none.
+    @Test func whatStandsBeforeADocument() throws {
+        func fixture(_ name: String) throws -> Tokenizer {
+            try Tokenizer(huggingFace: Locations.golden("tokenizers/\(name).tokenizer.json").path)
+        }
+        let plain = try fixture("byte-level-digits")
+        let tokenizers = [
+            try fixture("replace-byte-fallback"), plain.with(bos: 7, eos: nil), plain, nil,
+        ]
+        let texts: [BOSPolicy: [[Int32]?]] = [
+            .auto: [[2], [], [], []], .always: [[2], [7], nil, nil], .never: [[], [], [], []],
+        ]
+        let ids: [BOSPolicy: [[Int32]?]] = [
+            .auto: [[], [], [], []], .always: [[2], [7], nil, nil], .never: [[], [], [], []],
+        ]
+        for policy in BOSPolicy.allCases {
+            #expect(tokenizers.map { one in policy.prefix(before: .text) { one } } == texts[policy])
+            #expect(tokenizers.map { one in policy.prefix(before: .ids) { one } } == ids[policy])
+        }
+        // Ids alone open no tokenizer.
+        let opened = Counter()
+        for policy in [BOSPolicy.auto, .never] {
+            _ = policy.prefix(before: .ids) {
+                opened.value += 1
+                return plain
+            }
+        }
+        #expect(opened.value == 0)
+    }
+
     /// Used from one thread.
     private final class Counter: @unchecked Sendable { var value = 0 }
 }
