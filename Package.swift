@@ -120,7 +120,7 @@ let package = Package(
         .executableTarget(
             name: "etd",
             dependencies: [
-                "Corpus", "Commands",
+                "Tokenizers", "Commands",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ]),
 

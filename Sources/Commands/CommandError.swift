@@ -7,7 +7,6 @@ public enum CommandError: Error, Equatable, CustomStringConvertible {
     case notADirectory(path: String)
     case notARun(path: String, missing: String)
     case noTokenizer(path: String)
-    case vocabularyMismatch(path: String, tokenizer: Int, embedding: Int)
     case tokenizer(path: String, problem: String)
     case line(path: String, line: Int, problem: String)
     case flag(name: String, problem: String)
@@ -31,9 +30,6 @@ public enum CommandError: Error, Equatable, CustomStringConvertible {
             "\(path): is not a run directory: it has no \(missing); `etd-analyze probe` makes one"
         case .noTokenizer(let path):
             "\(path): has no tokenizer.json, which reading or writing text needs"
-        case .vocabularyMismatch(let path, let tokenizer, let embedding):
-            "\(path): its tokenizer has ids up to \(tokenizer - 1), but the embedding has only "
-                + "\(embedding) rows; tokenizer and weights belong to different models"
         case .tokenizer(let path, let problem): "\(path): \(problem)"
         case .line(let path, let line, let problem): "\(path): line \(line): \(problem)"
         case .flag(let name, let problem): "\(name): \(problem)"

@@ -43,7 +43,8 @@ public struct DumpRun {
 
     public func run() throws -> Summary {
         model.apply(quiet: quiet)
-        let loaded = try ModelSource(model.model).open(arithmetic: model.arithmetic)
+        let loaded = try ModelSource(model.model).open(
+            arithmetic: model.arithmetic, quiet: quiet)
         let plan = try split.plan(for: loaded)
         try check(loaded, plan)
         let all = cut(try data.documents(of: loaded))

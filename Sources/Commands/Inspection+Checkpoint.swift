@@ -3,6 +3,7 @@ import Files
 import Models
 import OrderedCollections
 import Tensors
+import Tokenizers
 
 // What `inspect` says of a checkpoint.
 
@@ -168,18 +169,34 @@ extension Inspection {
     }
 
     private static func tokenizer(_ loaded: LoadedModel) throws -> [(String, JSON)] {
-        guard let tokenizer = try loaded.tokenizer() else {
-            return [("tokenizer", "none: token files and {\"tokens\"} lines work without one")]
+        let tokenizer: Tokenizer
+        do {
+            guard let found = try LoadedModel.tokenizer(loaded.checkpoint) else {
+                return [("tokenizer", "none: token files and {\"tokens\"} lines work without one")]
+            }
+            tokenizer = found
+        } catch .unreadable(let error) {
+            throw TokenizerError.unreadable(error)
+        } catch {
+            return [
+                (
+                    "not supported",
+                    .string("\(error); token files and {\"tokens\"} lines work without it")
+                ), ("sha256", .string(try loaded.tokenizerHash())),
+            ]
         }
+        let rows = loaded.model.configuration.vocabularySize
         func name(_ id: Int32?) -> JSON {
             id.map { .string("\($0) \(tokenizer.token($0) ?? "")") } ?? .null
         }
         return [
             ("ids", .number(tokenizer.vocabularySize)),
+            ("ids without a row", .number(max(0, tokenizer.vocabularySize - rows))),
             ("bos", name(tokenizer.bosToken)),
             ("eos", name(tokenizer.eosToken)),
             ("added before a text", .array(tokenizer.prefixTokens.map { name($0) })),
             ("added behind a text", .array(tokenizer.suffixTokens.map { name($0) })),
+            ("assumed", .array(tokenizer.assumptions.map(JSON.string))),
             ("sha256", .string(try loaded.tokenizerHash())),
         ]
     }

@@ -29,13 +29,15 @@ public struct LensRun {
 
     public func table() throws -> LensTable {
         model.apply(quiet: quiet)
-        let loaded = try ModelSource(model.model).open(arithmetic: model.arithmetic)
+        let loaded = try ModelSource(model.model).open(
+            arithmetic: model.arithmetic, quiet: quiet)
         let plan = try split.plan(for: loaded)
         let tuned = try lens.lens(for: loaded)
         guard let tokenizer = try loaded.tokenizer() else {
             throw CommandError.noTokenizer(path: loaded.checkpoint.path)
         }
-        let ids = try tokenizer.prefixTokens + tokenizer.encode(prompt, addSpecialTokens: false)
+        let prefix = BOSPolicy.auto.prefix(before: .text, { tokenizer }) ?? []
+        let ids = prefix + (try tokenizer.encode(prompt, addSpecialTokens: false))
         guard !ids.isEmpty else {
             throw CommandError.flag(name: "--prompt", problem: "holds no token; give some text")
         }

@@ -32,27 +32,31 @@ public struct ModelSource {
         path = found
     }
 
-    /// - Parameter arithmetic: of the products; what only looks at a model needs not choose.
-    public func open(arithmetic: Arithmetic = .f32) throws -> LoadedModel {
+    /// - Parameters:
+    ///   - arithmetic: of the products; what only looks at a model needs not choose.
+    ///   - quiet: whether notes about what was read stay away from standard error.
+    public func open(arithmetic: Arithmetic = .f32, quiet: Bool = false) throws -> LoadedModel {
         let checkpoint = try Checkpoint.open(path)
         let model = try Transformer.load(checkpoint, arithmetic: arithmetic)
-        return LoadedModel(checkpoint: checkpoint, model: model)
+        return LoadedModel(checkpoint: checkpoint, model: model, quiet: quiet)
     }
 
-    /// The tokenizer alone: of a directory, nothing but `tokenizer.json` need be there.
+    /// The tokenizer alone: of a directory, nothing but `tokenizer.json` need be there. What had to be
+    /// assumed is noted on standard error.
     public func tokenizer() throws -> Tokenizer {
         var isDirectory: ObjCBool = false
         _ = FileManager.default.fileExists(atPath: path, isDirectory: &isDirectory)
         if isDirectory.boolValue {
-            let file = path + "/tokenizer.json"
-            guard FileManager.default.fileExists(atPath: file) else {
+            guard FileManager.default.fileExists(atPath: path + "/tokenizer.json") else {
                 throw CommandError.noTokenizer(path: path)
             }
-            return try TokenizerFiles.huggingFace(file, directory: path)
+            return try Tokenizer(directory: path)
         }
-        guard let tokenizer = try TokenizerFiles.gguf(Checkpoint.open(path)) else {
+        guard let vocabulary = GGUFVocabulary(try Checkpoint.open(path).metadata) else {
             throw CommandError.noTokenizer(path: path)
         }
+        let tokenizer = try Tokenizer(vocabulary: vocabulary, path: path)
+        Terminal.note(tokenizer, of: path)
         return tokenizer
     }
 }
@@ -61,27 +65,40 @@ public struct ModelSource {
 public struct LoadedModel {
     public let checkpoint: Checkpoint
     public let model: Transformer
+    /// Whether notes stay away from standard error.
+    let quiet: Bool
+    /// The tokenizer beside or inside the weights, opened where a text is first read or written. What
+    /// had to be assumed is noted on standard error then.
+    ///
+    /// It may have ids that the embedding has no rows for, as published files do: whoever makes ids of a
+    /// text checks them.
+    public let lazyTokenizer: LazyTokenizer
 
-    /// The tokenizer beside or inside the weights; nil if there is none.
-    /// - Throws: `CommandError.vocabularyMismatch` if it has ids that the embedding lacks.
-    public func tokenizer() throws -> Tokenizer? {
-        let tokenizer: Tokenizer?
-        if checkpoint.format == .gguf {
-            tokenizer = try TokenizerFiles.gguf(checkpoint)
-        } else if let file = checkpoint.file(named: "tokenizer.json") {
-            tokenizer = try TokenizerFiles.huggingFace(file, directory: checkpoint.path)
-        } else {
-            tokenizer = nil
+    init(checkpoint: Checkpoint, model: Transformer, quiet: Bool) {
+        self.checkpoint = checkpoint
+        self.model = model
+        self.quiet = quiet
+        lazyTokenizer = LazyTokenizer { () throws(TokenizerError) in
+            let tokenizer = try Self.tokenizer(checkpoint)
+            if let tokenizer, !quiet { Terminal.note(tokenizer, of: checkpoint.path) }
+            return tokenizer
         }
-        let rows = model.configuration.vocabularySize
-        if let tokenizer, tokenizer.vocabularySize > rows {
-            throw CommandError.vocabularyMismatch(
-                path: checkpoint.path, tokenizer: tokenizer.vocabularySize, embedding: rows)
-        }
-        return tokenizer
     }
 
-    /// SHA-256 of what the tokenizer is made from; empty without one.
+    /// The tokenizer, opened now; nil if there is none.
+    public func tokenizer() throws(TokenizerError) -> Tokenizer? { try lazyTokenizer.get() }
+
+    /// The tokenizer, without a note of what had to be assumed.
+    static func tokenizer(_ checkpoint: Checkpoint) throws(TokenizerError) -> Tokenizer? {
+        if checkpoint.format == .gguf {
+            guard let vocabulary = GGUFVocabulary(checkpoint.metadata) else { return nil }
+            return try Tokenizer(vocabulary: vocabulary, path: checkpoint.path)
+        }
+        guard checkpoint.file(named: "tokenizer.json") != nil else { return nil }
+        return try Tokenizer(directory: checkpoint.path)
+    }
+
+    /// SHA-256 of `tokenizer.json`, or of the tokens and merges inside a GGUF; empty without one.
     public func tokenizerHash() throws -> String {
         var hash = SHA256()
         if checkpoint.format == .gguf {
@@ -112,33 +129,9 @@ public struct LoadedModel {
     }
 }
 
-/// Makes tokenizers of the files that come with a model.
-enum TokenizerFiles {
-    /// BOS and EOS stand in tokenizer_config.json as strings, or in config.json as ids.
-    static func huggingFace(_ file: String, directory: String) throws -> Tokenizer {
-        let tokenizer = try Tokenizer(huggingFace: file)
-        func optional(_ name: String) throws -> JSON? {
-            let path = directory + "/" + name
-            return FileManager.default.fileExists(atPath: path) ? try JSON.read(path: path) : nil
-        }
-        let settings = try optional("tokenizer_config.json")
-        let config = try optional("config.json")
-        func id(_ name: String) -> Int32? {
-            let entry = settings?[name + "_token"]
-            if let token = entry?.stringValue ?? entry?["content"]?.stringValue {
-                return tokenizer.id(of: token)
-            }
-            let value = config?[name + "_token_id"]
-            return (value?.intValue ?? value?.arrayValue?.first?.intValue).flatMap {
-                Int32(exactly: $0)
-            }
-        }
-        return tokenizer.with(bos: id("bos"), eos: id("eos"))
-    }
-
-    /// The vocabulary inside a GGUF file; nil if it has none.
-    static func gguf(_ checkpoint: Checkpoint) throws -> Tokenizer? {
-        guard let vocabulary = GGUFVocabulary(checkpoint.metadata) else { return nil }
-        return try Tokenizer(vocabulary: vocabulary, path: checkpoint.path)
+extension Terminal {
+    /// A line on standard error for each thing that a tokenizer takes for granted.
+    static func note(_ tokenizer: Tokenizer, of path: String) {
+        for assumption in tokenizer.assumptions { note("\(path): \(assumption)".onOneLine) }
     }
 }

@@ -8,6 +8,7 @@ import Plans
 import Records
 import Selection
 import Tensors
+import Tokenizers
 
 /// `--model`, and how to compute with it.
 public struct ModelOptions: ParsableArguments {

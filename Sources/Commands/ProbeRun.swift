@@ -63,7 +63,8 @@ public struct ProbeRun {
         let clock = Stopwatch()
         model.apply(quiet: quiet)
 
-        let loaded = try ModelSource(model.model).open(arithmetic: model.arithmetic)
+        let loaded = try ModelSource(model.model).open(
+            arithmetic: model.arithmetic, quiet: quiet)
         let tuned = try lens.lens(for: loaded)
         let opened = clock.seconds
 
@@ -121,7 +122,8 @@ public struct ProbeRun {
         guard depth != .none else { return nil }
         let plan = try split.plan(for: loaded)
         let given = try probing.tasks()
-        let tokenizer = try loaded.tokenizer()
+        // States from a dump need no tokenizer.
+        let tokenizer = given.isEmpty ? nil : try loaded.tokenizer()
         guard tokenizer != nil || given.isEmpty else {
             throw CommandError.noTokenizer(path: loaded.checkpoint.path)
         }
@@ -239,10 +241,18 @@ extension DataOptions {
                 length: length, problem: "the model's context is \(context)")
         }
         let reader = CorpusReader(
-            tokenizer: try loaded.tokenizer(),
+            tokenizer: loaded.lazyTokenizer,
             vocabularySize: loaded.model.configuration.vocabularySize, sequenceLength: length,
             limit: sequences, bos: bos)
-        if let path = data { return try reader.read(path: path) }
-        return try reader.read(text: DefaultText.text, path: DefaultText.name)
+        guard let path = data else {
+            return try reader.read(text: DefaultText.text, path: DefaultText.name)
+        }
+        var empty: [Int] = []
+        let documents = try reader.read(path: path) { empty.append($0) }
+        if let first = empty.first, !loaded.quiet {
+            let lines = empty.count == 1 ? "1 line has" : "\(empty.count) lines have"
+            Terminal.note("\(path): \(lines) no text, left out (first: line \(first))")
+        }
+        return documents
     }
 }

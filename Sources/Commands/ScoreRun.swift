@@ -3,6 +3,7 @@ import Evaluation
 import Files
 import Models
 import Reporting
+import Tokenizers
 
 /// `etd score` from options to file.
 public struct ScoreRun {
@@ -30,9 +31,10 @@ public struct ScoreRun {
     public func run() throws {
         try AtomicFile.check(output)
         model.apply(quiet: quiet)
-        let loaded = try ModelSource(model.model).open(arithmetic: model.arithmetic)
+        let loaded = try ModelSource(model.model).open(
+            arithmetic: model.arithmetic, quiet: quiet)
         let plan = try split.plan(for: loaded)
-        let reader = ScoreRequestReader(tokenizer: try loaded.tokenizer(), bos: bos, path: input)
+        let reader = ScoreRequestReader(tokenizer: loaded.lazyTokenizer, bos: bos, path: input)
         // Every line is read before the first is scored: a mistake on the last line shows at once.
         var requests: [(line: Int, request: ScoreRequest)] = []
         let context = loaded.model.configuration.contextLength
@@ -41,8 +43,10 @@ public struct ScoreRun {
         var number = 0
         while let line = try file.next() {
             number += 1
+            if TextLines.isBlank(line) { continue }
             let request = try reader.read(line, number: number)
-            guard request.tokens.count <= context else {
+            // The last id is predicted; it runs only where its own logits are wanted.
+            guard request.tokens.count - (lastLogits ? 0 : 1) <= context else {
                 throw ScoreError.line(
                     path: input, line: number,
                     problem: ModelError.tooLong(tokens: request.tokens.count, context: context)

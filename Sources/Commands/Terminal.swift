@@ -26,12 +26,65 @@ public enum Terminal {
         return cause.domain == NSPOSIXErrorDomain
             ? String(cString: strerror(Int32(cause.code))) : cause.localizedDescription
     }
+}
 
-    /// The lines of standard input as bytes, without their line feeds. A last line without one counts.
-    public static func inputLines() -> [[UInt8]] {
-        let bytes = [UInt8](FileHandle.standardInput.readDataToEndOfFile())
-        var lines = bytes.split(separator: 0x0A, omittingEmptySubsequences: false).map(Array.init)
-        if lines.last?.isEmpty == true { lines.removeLast() }
-        return lines
+/// Standard input, line by line: each is there as soon as it has come in.
+public final class InputLines {
+    private var bytes: [UInt8] = []
+    /// What stands before has been handed out.
+    private var start = 0
+    /// No line feed stands between `start` and here.
+    private var searched = 0
+    private var isAtEnd = false
+
+    /// Made before any file is opened: a file would else take the place of a closed standard input.
+    /// - Throws: `FileError.system` if standard input is closed.
+    public init() throws(FileError) {
+        guard fcntl(STDIN_FILENO, F_GETFD) >= 0 else { throw Self.failure() }
+    }
+
+    private static func failure() -> FileError {
+        .system(
+            path: "standard input", operation: "read", reason: String(cString: strerror(errno)))
+    }
+
+    /// The next line as bytes, without its line feed and a carriage return before that; nil after the
+    /// last. The end of the input ends a last line that has no line feed.
+    /// - Throws: `FileError.system`, as where standard input is a directory.
+    public func next() throws(FileError) -> [UInt8]? {
+        while true {
+            if let end = bytes[searched...].firstIndex(of: 0x0A) {
+                defer {
+                    start = end + 1
+                    searched = start
+                }
+                return Self.trimmed(bytes[start..<end])
+            }
+            searched = bytes.count
+            if isAtEnd {
+                defer { start = bytes.count }
+                return start < bytes.count ? Self.trimmed(bytes[start...]) : nil
+            }
+            try fill()
+        }
+    }
+
+    private static func trimmed(_ line: ArraySlice<UInt8>) -> [UInt8] {
+        Array(line.last == 0x0D ? line.dropLast() : line)
+    }
+
+    private func fill() throws(FileError) {
+        let room = 1 << 16
+        var chunk = [UInt8](repeating: 0, count: room)
+        var count = 0
+        repeat {
+            count = chunk.withUnsafeMutableBytes { read(STDIN_FILENO, $0.baseAddress, room) }
+        } while count < 0 && errno == EINTR
+        guard count >= 0 else { throw Self.failure() }
+        isAtEnd = count == 0
+        bytes.removeSubrange(..<start)
+        searched -= start
+        start = 0
+        bytes += chunk[..<count]
     }
 }

@@ -1,4 +1,3 @@
-import Corpus
 import Files
 import Tokenizers
 
@@ -39,19 +38,17 @@ public struct TokenLines {
             }
             text = value
         }
-        var ids: [Int32]
+        guard let prefix = bos.prefix(before: .text, { tokenizer }) else {
+            throw CommandError.flag(
+                name: "--bos always", problem: "the tokenizer names no BOS token")
+        }
+        var ids = prefix
         do {
-            ids = try tokenizer.encode(text, addSpecialTokens: bos != .never)
+            ids += try tokenizer.encode(text, addSpecialTokens: false)
         } catch {
             throw wrong(number, error.description)
         }
-        if bos == .always, tokenizer.prefixTokens.isEmpty {
-            guard let id = tokenizer.bosToken else {
-                throw CommandError.flag(
-                    name: "--bos always", problem: "the tokenizer names no BOS token")
-            }
-            ids.insert(id, at: 0)
-        }
+        if bos != .never { ids += tokenizer.suffixTokens }
         return JSON.array(ids.map { .int(Int64($0)) }).text(indent: 0)
     }
 

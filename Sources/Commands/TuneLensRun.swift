@@ -95,7 +95,8 @@ public struct TuneLensRun {
         }
         try AtomicFile.check(out)
         model.apply(quiet: quiet)
-        let loaded = try ModelSource(model.model).open(arithmetic: model.arithmetic)
+        let loaded = try ModelSource(model.model).open(
+            arithmetic: model.arithmetic, quiet: quiet)
         let documents = try data.documents(of: loaded)
         let text = try LensText(
             documents, tokens: training.tokens ?? LensTrainingOptions.standardTokens)

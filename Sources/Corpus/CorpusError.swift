@@ -1,4 +1,5 @@
 import Files
+import Tokenizers
 
 /// Why a text or token file cannot be used as data.
 public enum CorpusError: Error, Equatable, CustomStringConvertible {
@@ -10,8 +11,12 @@ public enum CorpusError: Error, Equatable, CustomStringConvertible {
     case empty(path: String)
     case tooShort(path: String, tokens: Int, window: Int)
     case noTokenizer(path: String)
+    /// `path` holds text, and the model's tokenizer cannot be opened.
+    case tokenizer(path: String, TokenizerError)
     case noBOS(path: String)
     case tokenOutOfRange(path: String, place: String, id: Int, vocabularySize: Int)
+    /// The tokenizer gives an id for the text that the embedding has no row for.
+    case tokenWithoutRow(path: String, place: String, token: String, id: Int, vocabularySize: Int)
     case invalidWindow(length: Int, problem: String)
 
     public var description: String {
@@ -31,11 +36,16 @@ public enum CorpusError: Error, Equatable, CustomStringConvertible {
         case .noTokenizer(let path):
             "\(path): reading text needs the model's tokenizer.json, which is missing; token files "
                 + "(.u16, .u32) work without one"
+        case .tokenizer(let path, let error):
+            "\(path): reading text needs the model's tokenizer, which cannot be used: \(error)"
         case .noBOS(let path):
             "\(path): --bos always, but neither the tokenizer nor the configuration names a BOS token"
         case .tokenOutOfRange(let path, let place, let id, let vocabularySize):
             "\(path): \(place): token id \(id) is outside the vocabulary of \(vocabularySize); "
                 + "were these tokens made with another tokenizer?"
+        case .tokenWithoutRow(let path, let place, let token, let id, let vocabularySize):
+            "\(path): \(place): gives \(token.quotedForMessage), token \(id), but the embedding has only "
+                + "\(vocabularySize) rows; leave it out, or use the tokenizer that belongs to the weights"
         case .invalidWindow(let length, let problem): "--sequence-length \(length): \(problem)"
         }
     }

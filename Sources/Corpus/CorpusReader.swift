@@ -8,7 +8,8 @@ import Tokenizers
 /// a remainder shorter than a window is dropped. Each line of a `.jsonl` file is one document, cut to
 /// its first tokens.
 public struct CorpusReader: Sendable {
-    public let tokenizer: Tokenizer?
+    /// Opened where text is first read.
+    public let tokenizer: LazyTokenizer
     public let vocabularySize: Int
     /// The length of a window, an added BOS included.
     public let sequenceLength: Int
@@ -20,6 +21,15 @@ public struct CorpusReader: Sendable {
         tokenizer: Tokenizer?, vocabularySize: Int, sequenceLength: Int, limit: Int? = nil,
         bos: BOSPolicy = .auto
     ) {
+        self.init(
+            tokenizer: LazyTokenizer(tokenizer), vocabularySize: vocabularySize,
+            sequenceLength: sequenceLength, limit: limit, bos: bos)
+    }
+
+    public init(
+        tokenizer: LazyTokenizer, vocabularySize: Int, sequenceLength: Int, limit: Int? = nil,
+        bos: BOSPolicy = .auto
+    ) {
         self.tokenizer = tokenizer
         self.vocabularySize = vocabularySize
         self.sequenceLength = sequenceLength
@@ -27,24 +37,28 @@ public struct CorpusReader: Sendable {
         self.bos = bos
     }
 
+    /// - Parameter onEmpty: called with the number, from 1, of each line whose text or list of ids is
+    ///   empty. Such lines are no documents and do not count.
     /// - Throws: `CorpusError` naming the file and, where there is one, the line.
-    public func read(path: String) throws(CorpusError) -> [Document] {
+    public func read(
+        path: String, onEmpty: (_ line: Int) -> Void = { _ in }
+    ) throws(CorpusError) -> [Document] {
         if path.hasSuffix(".u16") || path.hasSuffix(".u32") {
             let ids = try tokenFile(path)
-            return try windows(ids, prefix: try tokenFilePrefix(path), path: path)
+            return try windows(ids, prefix: try prefix(before: .ids, path), path: path)
         }
         if path.hasSuffix(".txt") {
             return try read(text: try Self.text(Self.bytes(path), path: path), path: path)
         }
         if path.hasSuffix(".jsonl") || path.hasSuffix(".jsonl.gz") {
-            return try lines(path)
+            return try lines(path, onEmpty)
         }
         throw .unknownKind(path: path)
     }
 
     /// The windows of a text; `path` names it in errors.
     public func read(text: String, path: String) throws(CorpusError) -> [Document] {
-        guard let tokenizer else { throw .noTokenizer(path: path) }
+        let tokenizer = try opened(for: path)
         guard !text.isEmpty else { throw .empty(path: path) }
         let ids: [Int32]
         do {
@@ -52,7 +66,33 @@ public struct CorpusReader: Sendable {
         } catch {
             throw .unreadable(path: path, problem: error.description)
         }
-        return try windows(ids, prefix: try prefix(path), path: path)
+        try check(ids, tokenizer, path: path, place: "the text")
+        return try windows(ids, prefix: try prefix(before: .text, path), path: path)
+    }
+
+    private func opened(for path: String) throws(CorpusError) -> Tokenizer {
+        guard let tokenizer = try openedIfAny(for: path) else { throw .noTokenizer(path: path) }
+        return tokenizer
+    }
+
+    private func openedIfAny(for path: String) throws(CorpusError) -> Tokenizer? {
+        do {
+            return try tokenizer.get()
+        } catch {
+            throw .tokenizer(path: path, error)
+        }
+    }
+
+    /// Throws for the first id that the embedding has no row for.
+    private func check(
+        _ ids: [Int32], _ tokenizer: Tokenizer, path: String, place: String
+    ) throws(CorpusError) {
+        guard tokenizer.vocabularySize > vocabularySize,
+            let id = ids.first(where: { Int($0) >= vocabularySize })
+        else { return }
+        throw .tokenWithoutRow(
+            path: path, place: place, token: tokenizer.token(id) ?? "", id: Int(id),
+            vocabularySize: vocabularySize)
     }
 
     // MARK: Kinds of files
@@ -81,20 +121,25 @@ public struct CorpusReader: Sendable {
         return ids
     }
 
-    private func lines(_ path: String) throws(CorpusError) -> [Document] {
+    private func lines(
+        _ path: String, _ onEmpty: (Int) -> Void
+    ) throws(CorpusError) -> [Document] {
         var documents: [Document] = []
         let lines = try TextLines(path: path)
         var number = 0
         while limit.map({ documents.count < $0 }) ?? true, let line = try lines.next() {
             number += 1
-            if line.allSatisfy({ $0 == 0x20 || $0 == 0x09 }) { continue }
+            if TextLines.isBlank(line) { continue }
             let json: JSON
             do {
                 json = try JSON.parse(line)
             } catch {
                 throw .line(path: path, line: number, problem: "not valid JSON: \(error)")
             }
-            var document = try document(json, path: path, line: number)
+            guard var document = try document(json, path: path, line: number) else {
+                onEmpty(number)
+                continue
+            }
             document.labels = json["labels"]?.objectValue ?? [:]
             if let label = json["label"] { document.labels["label"] = label }
             documents.append(document)
@@ -103,9 +148,10 @@ public struct CorpusReader: Sendable {
         return documents
     }
 
+    /// - Returns: nil for one that is empty.
     private func document(
         _ json: JSON, path: String, line: Int
-    ) throws(CorpusError) -> Document {
+    ) throws(CorpusError) -> Document? {
         if let values = json["tokens"]?.arrayValue {
             var ids: [Int32] = []
             for value in values {
@@ -118,10 +164,8 @@ public struct CorpusReader: Sendable {
                 }
                 ids.append(Int32(id))
             }
-            guard !ids.isEmpty else {
-                throw .line(path: path, line: line, problem: "\"tokens\" is empty")
-            }
-            let prefix = try tokenFilePrefix(path)
+            if ids.isEmpty { return nil }
+            let prefix = try prefix(before: .ids, path)
             return try document(ids, prefix: prefix)
         }
         let request = json["request"] ?? json
@@ -137,17 +181,16 @@ public struct CorpusReader: Sendable {
                 path: path, line: line,
                 problem: "expected \"text\", \"tokens\", or \"context\" with \"continuation\"")
         }
-        guard let tokenizer else { throw .noTokenizer(path: path) }
+        let tokenizer = try opened(for: path)
         let ids: [Int32]
         do {
             ids = try tokenizer.encode(text, addSpecialTokens: false)
         } catch {
             throw .line(path: path, line: line, problem: error.description)
         }
-        guard !ids.isEmpty else {
-            throw .line(path: path, line: line, problem: "the text is empty")
-        }
-        let prefix = try prefix(path)
+        if ids.isEmpty { return nil }
+        try check(ids, tokenizer, path: path, place: "line \(line)")
+        let prefix = try prefix(before: .text, path)
         return try document(ids, prefix: prefix)
     }
 
@@ -184,21 +227,15 @@ public struct CorpusReader: Sendable {
         return sequenceLength - prefix.count
     }
 
-    /// What stands before a document of text.
-    private func prefix(_ path: String) throws(CorpusError) -> [Int32] {
-        switch bos {
-        case .never: return []
-        case .auto: return tokenizer?.prefixTokens ?? []
-        case .always:
-            if let added = tokenizer?.prefixTokens, !added.isEmpty { return added }
-            guard let id = tokenizer?.bosToken else { throw .noBOS(path: path) }
-            return [id]
+    /// What stands before a document.
+    private func prefix(
+        before input: BOSPolicy.Input, _ path: String
+    ) throws(CorpusError) -> [Int32] {
+        let prefix = try bos.prefix(before: input) { () throws(CorpusError) in
+            try openedIfAny(for: path)
         }
-    }
-
-    /// What stands before a document given as ids: nothing unless asked for.
-    private func tokenFilePrefix(_ path: String) throws(CorpusError) -> [Int32] {
-        bos == .always ? try prefix(path) : []
+        guard let prefix else { throw .noBOS(path: path) }
+        return prefix
     }
 
     // MARK: Bytes

@@ -14,11 +14,3 @@ public struct Document: Sendable, Equatable {
         self.labels = labels
     }
 }
-
-/// Which special tokens stand before each document.
-public enum BOSPolicy: String, Sendable, CaseIterable {
-    /// What the tokenizer's post-processor adds; nothing for token files.
-    case auto
-    case always
-    case never
-}

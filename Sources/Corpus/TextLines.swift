@@ -41,6 +41,11 @@ public final class TextLines {
 
     deinit { if case .gzip(_, let buffer) = source { buffer.deallocate() } }
 
+    /// Whether a line holds nothing but spaces and tabs.
+    public static func isBlank(_ line: [UInt8]) -> Bool {
+        line.allSatisfy { $0 == 0x20 || $0 == 0x09 }
+    }
+
     /// The next line; nil after the last.
     /// - Throws: `CorpusError` if the file is damaged.
     public func next() throws(CorpusError) -> [UInt8]? {

@@ -1,14 +1,17 @@
-import Corpus
 import Files
 import Tokenizers
 
 /// Why a line cannot be scored.
 public enum ScoreError: Error, Equatable, CustomStringConvertible {
     case line(path: String, line: Int, problem: String)
+    /// `line` holds text, and the model's tokenizer cannot be opened.
+    case tokenizer(path: String, line: Int, TokenizerError)
 
     public var description: String {
         switch self {
         case .line(let path, let line, let problem): "\(path): line \(line): \(problem)"
+        case .tokenizer(let path, let line, let error):
+            "\(path): line \(line): needs the model's tokenizer, which cannot be used: \(error)"
         }
     }
 }
@@ -32,15 +35,21 @@ public struct ScoreRequest: Sendable, Equatable {
 /// context moves to the continuation, both are tokenized together, and the continuation is what follows
 /// the first len(tokenize(context)) ids. An empty context is BOS, else EOS.
 public struct ScoreRequestReader: Sendable {
-    let tokenizer: Tokenizer?
+    let tokenizer: LazyTokenizer
     let bos: BOSPolicy
     let path: String
 
-    /// - Parameter path: names the file in errors.
-    public init(tokenizer: Tokenizer?, bos: BOSPolicy, path: String) {
+    /// - Parameters:
+    ///   - tokenizer: opened at the first line that needs it.
+    ///   - path: names the file in errors.
+    public init(tokenizer: LazyTokenizer, bos: BOSPolicy, path: String) {
         self.tokenizer = tokenizer
         self.bos = bos
         self.path = path
+    }
+
+    public init(tokenizer: Tokenizer?, bos: BOSPolicy, path: String) {
+        self.init(tokenizer: LazyTokenizer(tokenizer), bos: bos, path: path)
     }
 
     /// - Parameter number: the line's number in the file, from 1.
@@ -62,13 +71,17 @@ public struct ScoreRequestReader: Sendable {
                 }
                 ids.append(id)
             }
-            if bos == .always { ids = try added(wrong) + ids }
+            let prefix = try bos.prefix(before: .ids) { () throws(ScoreError) in
+                try opened(number)
+            }
+            guard let prefix else { throw wrong(Self.noBOS) }
+            ids = prefix + ids
             guard ids.count >= 2 else { throw wrong("\"tokens\" needs two ids or more") }
             return ScoreRequest(tokens: ids, firstScored: 1)
         }
         let request = json["request"] ?? json
         if let text = json["text"]?.stringValue {
-            let ids = try encode(text, wrong)
+            let ids = try encode(text, try opened(number), wrong)
             guard ids.count >= 2 else {
                 throw wrong("\"text\" is \(ids.count) tokens; scoring needs two or more")
             }
@@ -81,11 +94,20 @@ public struct ScoreRequestReader: Sendable {
                 "expected \"tokens\", \"text\", \"context\" with \"continuation\", or an OLMES request"
             )
         }
-        return try split(context, continuation, wrong)
+        return try split(context, continuation, try opened(number), wrong)
+    }
+
+    private func opened(_ line: Int) throws(ScoreError) -> Tokenizer? {
+        do {
+            return try tokenizer.get()
+        } catch {
+            throw .tokenizer(path: path, line: line, error)
+        }
     }
 
     private func split(
-        _ context: String, _ continuation: String, _ wrong: (String) -> ScoreError
+        _ context: String, _ continuation: String, _ tokenizer: Tokenizer?,
+        _ wrong: (String) -> ScoreError
     ) throws(ScoreError) -> ScoreRequest {
         guard let tokenizer else { throw wrong(Self.noTokenizer) }
         // Scalars, not characters: a line feed after a carriage return is white space of its own.
@@ -104,8 +126,8 @@ public struct ScoreRequestReader: Sendable {
             if ids[0] == start, ids.count > 1 { return ScoreRequest(tokens: ids, firstScored: 1) }
             return ScoreRequest(tokens: [start] + ids, firstScored: 1)
         }
-        let whole = try encode(head + tail, wrong)
-        let first = try encode(head, wrong).count
+        let whole = try encode(head + tail, tokenizer, wrong)
+        let first = try encode(head, tokenizer, wrong).count
         guard first < whole.count else {
             throw wrong(
                 tail.isEmpty
@@ -127,16 +149,17 @@ public struct ScoreRequestReader: Sendable {
 
     /// The text's ids behind what `--bos` adds, and without what a tokenizer adds behind a text.
     private func encode(
-        _ text: String, _ wrong: (String) -> ScoreError
+        _ text: String, _ tokenizer: Tokenizer?, _ wrong: (String) -> ScoreError
     ) throws(ScoreError) -> [Int32] {
         guard let tokenizer else { throw wrong(Self.noTokenizer) }
         let ids = try ids(of: text, tokenizer, wrong)
-        switch bos {
-        case .never: return ids
-        case .auto: return tokenizer.prefixTokens + ids
-        case .always: return try added(wrong) + ids
+        guard let prefix = bos.prefix(before: .text, { tokenizer }) else {
+            throw wrong(Self.noBOS)
         }
+        return prefix + ids
     }
+
+    private static let noBOS = "--bos always, but the model names no BOS token"
 
     private func ids(
         of text: String, _ tokenizer: Tokenizer, _ wrong: (String) -> ScoreError
@@ -146,13 +169,5 @@ public struct ScoreRequestReader: Sendable {
         } catch {
             throw wrong(error.description)
         }
-    }
-
-    private func added(_ wrong: (String) -> ScoreError) throws(ScoreError) -> [Int32] {
-        if let prefix = tokenizer?.prefixTokens, !prefix.isEmpty { return prefix }
-        guard let id = tokenizer?.bosToken else {
-            throw wrong("--bos always, but the model names no BOS token")
-        }
-        return [id]
     }
 }

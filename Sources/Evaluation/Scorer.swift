@@ -63,7 +63,9 @@ public final class Scorer {
         let shares = !model.configuration.rotaryDependsOnLength
         let groups = PrefixGroup.groups(
             requests, rows: shares ? BlockRunner.blockLength : 0, runsLast: lastLogits)
-        let session = try session(for: requests.map(\.tokens.count).max() ?? 0)
+        // The last id of a request is predicted, and runs only where its own logits are wanted.
+        let longest = requests.map(\.tokens.count).max() ?? 0
+        let session = try session(for: max(0, longest - (lastLogits ? 0 : 1)))
         for group in groups {
             let scores = try run(
                 group, requests, session, lastLogits: lastLogits, shares: shares)

@@ -41,22 +41,13 @@ public struct ProbingPass {
                 path: task.path ?? "task \(task.name)", problem: "needs the model's tokenizer")
         }
         let anchor = TokenAnchor(tokenizer)
-        var prefix: [Int32] = []
-        switch bos {
-        case .never: break
-        case .auto: prefix = tokenizer.prefixTokens
-        case .always:
-            prefix = tokenizer.prefixTokens
-            if prefix.isEmpty {
-                guard let id = tokenizer.bosToken else {
-                    throw .data(
-                        path: task.path ?? "task \(task.name)",
-                        problem: "--bos always, but the model names no BOS token")
-                }
-                prefix = [id]
-            }
+        guard let prefix = bos.prefix(before: .text, { tokenizer }) else {
+            throw .data(
+                path: task.path ?? "task \(task.name)",
+                problem: "--bos always, but the model names no BOS token")
         }
         let context = model.configuration.contextLength
+        let vocabulary = model.configuration.vocabularySize
         var documents: [Document] = []
         for (index, example) in task.examples.enumerated() {
             func wrong(_ problem: String) -> ProbeTaskError {
@@ -80,6 +71,11 @@ public struct ProbingPass {
                 )
             }
             let tokens = prefix + ids[...token]
+            if let id = tokens.first(where: { Int($0) >= vocabulary }) {
+                throw wrong(
+                    "gives token \(id), but the embedding has only \(vocabulary) rows; leave it out, or "
+                        + "use the tokenizer that belongs to the weights")
+            }
             guard tokens.count <= context else {
                 throw wrong(
                     "its \(tokens.count) tokens exceed the model's context of \(context); shorten it"

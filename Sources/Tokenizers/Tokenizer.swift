@@ -1,8 +1,8 @@
 /// Turns text into token ids and back, exactly as Hugging Face's `tokenizers` does.
 ///
-/// Knows nothing of weights and chat templates: it reads a `tokenizer.json` (`init(huggingFace:)`) or
-/// takes the vocabulary of a GGUF file (`GGUFVocabulary`) from whoever opened it
-/// (`init(vocabulary:path:)`).
+/// Knows nothing of weights and chat templates: it reads a `tokenizer.json` (`init(huggingFace:)`), with
+/// what the files beside it say of tokens (`init(directory:)`), or takes the vocabulary of a GGUF file
+/// (`GGUFVocabulary`) from whoever opened it (`init(vocabulary:path:)`).
 ///
 /// Text goes through four stages: added tokens are taken out (whoever wrote them), the rest is
 /// normalized, cut into words, and each word is encoded by the model. A post-processor may put tokens
@@ -34,6 +34,8 @@ public struct Tokenizer: Sendable {
     }
 
     private let pipeline: Pipeline
+    /// What the file leaves open and is taken for granted, each in one line.
+    public let assumptions: [String]
     /// The token a document begins with, if the model has one. `init(huggingFace:)` leaves it nil:
     /// a `tokenizer.json` does not say.
     public let bosToken: Int32?
@@ -42,8 +44,9 @@ public struct Tokenizer: Sendable {
     /// The highest id and one more, added tokens included.
     public let vocabularySize: Int
 
-    init(_ pipeline: Pipeline, bos: Int32?, eos: Int32?) {
+    init(_ pipeline: Pipeline, bos: Int32?, eos: Int32?, assumptions: [String] = []) {
         self.pipeline = pipeline
+        self.assumptions = assumptions
         bosToken = bos
         eosToken = eos
         let highest = max(
@@ -53,7 +56,7 @@ public struct Tokenizer: Sendable {
 
     /// The same tokenizer with other begin and end tokens, which a configuration beside the file names.
     public func with(bos: Int32?, eos: Int32?) -> Tokenizer {
-        Tokenizer(pipeline, bos: bos, eos: eos)
+        Tokenizer(pipeline, bos: bos, eos: eos, assumptions: assumptions)
     }
 
     /// What the post-processor adds before a text, such as the BOS token.

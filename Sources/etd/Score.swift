@@ -1,6 +1,6 @@
 import ArgumentParser
 import Commands
-import Corpus
+import Tokenizers
 
 struct Score: ParsableCommand {
     static let configuration = CommandConfiguration(

@@ -1,13 +1,13 @@
 import ArgumentParser
 import Commands
-import Corpus
+import Tokenizers
 
 struct Tokenize: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Turn lines of text into token ids, or back.",
         discussion: """
-            Reads standard input line by line and writes a JSON array of ids for each. Of a model \
-            directory it needs only tokenizer.json.
+            Reads standard input line by line and writes a JSON array of ids for each as soon as it has \
+            come in. Lines may end as on Windows. Of a model directory it needs only tokenizer.json.
 
             Examples:
               echo 'Hello there' | etd tokenize --model smollm2-135m-instruct
@@ -36,13 +36,16 @@ struct Tokenize: ParsableCommand {
     }
 
     func run() throws {
+        let input = try InputLines()
         let tokenizer = try ModelSource(model).tokenizer()
         let lines = TokenLines(tokenizer: tokenizer, jsonLines: jsonLines)
-        for (index, line) in Terminal.inputLines().enumerated() {
+        var number = 0
+        while let line = try input.next() {
+            number += 1
             let text =
                 try decode
-                ? lines.decode(line, number: index + 1, skipSpecial: skipSpecial)
-                : lines.encode(line, number: index + 1, bos: bos)
+                ? lines.decode(line, number: number, skipSpecial: skipSpecial)
+                : lines.encode(line, number: number, bos: bos)
             try Terminal.write(text + "\n")
         }
     }

@@ -168,12 +168,11 @@ struct Scores {
         (#"{"context":"the"}"#, ["continuation"]),
         (#"{"prompt":"the"}"#, ["\"text\""]),
         ("[1,2]", ["\"tokens\""]),
-        ("", ["JSON"]),
         (
-            "{\"tokens\":[\(Array(repeating: "5", count: 129).joined(separator: ","))]}",
-            ["129", "128"]
+            "{\"tokens\":[\(Array(repeating: "5", count: 130).joined(separator: ","))]}",
+            ["130", "128"]
         ),
-        ("{\"text\":\"\(String(repeating: "a", count: 129))\"}", ["129", "128"]),
+        ("{\"text\":\"\(String(repeating: "a", count: 130))\"}", ["130", "128"]),
     ])
     func nothingIsWrittenWhenTheLastLineIsWrong(last: String, parts: [String]) throws {
         let model = try TinyModel()
@@ -183,6 +182,55 @@ struct Scores {
             etd, "score", "--model", model.path, "--input", input, "--output",
             model.file("scores.jsonl"), naming: [input, "line 3"] + parts)
         #expect(names(in: model.scratch.path) == ["model", "requests.jsonl"])
+    }
+
+    /// The last id is predicted and not run: one more than the context fits, as lm-evaluation-harness's
+    /// rolling windows have. Its own logits would be one too many.
+    @Test func oneIDMoreThanTheContextFits() throws {
+        let model = try TinyModel(tokenizer: false)
+        let ids = (0..<129).map { 3 + $0 * 7 % 97 }
+        let long = try Scores(model, [["tokens": .ids(ids)]])
+        #expect(long.logs(0).count == 128)
+        let whole = try Scores(model, [["tokens": .ids(Array(ids.prefix(128)))]], ["--last-logits"])
+        #expect(Array(long.logs(0).dropLast()) == whole.logs(0))
+        let last = (whole.lines[0]["last_logits"]?.arrayValue ?? []).compactMap(\.doubleValue)
+        #expect(close([long.logs(0)[127]], [logSoftmax(last)[ids[128]]]))
+        let input = try model.write(line(["tokens": .ids(ids)]), to: "long.jsonl")
+        try fail(
+            etd, "score", "--model", model.path, "--input", input, "--output",
+            model.file("more.jsonl"), "--last-logits", naming: [input, "line 1", "129", "128"])
+    }
+
+    /// Blank lines are no requests; `index` stays the line's number.
+    @Test func blankLinesAreSkipped() throws {
+        let model = try TinyModel(tokenizer: false)
+        let input = try model.write(
+            "\n{\"tokens\":[3,4]}\r\n \t\r\n\n{\"tokens\":[5,6]}\n\n", to: "blank.jsonl")
+        let output = model.file("scores.jsonl")
+        try succeed(etd, "score", "--model", model.path, "--input", input, "--output", output)
+        let lines = try bytes(of: output).split(separator: 0x0A).map { try JSON.parse(Array($0)) }
+        #expect(lines.map { $0["index"]?.intValue } == [1, 4])
+        let nothing = try model.write("\n \n", to: "nothing.jsonl")
+        try fail(
+            etd, "score", "--model", model.path, "--input", nothing, "--output",
+            model.file("none.jsonl"), naming: [nothing])
+    }
+
+    /// `"bos_token": null`, as Qwen's files have it: an empty context is EOS, whatever config.json names.
+    @Test func aNullBOSLeavesEOS() throws {
+        let model = try TinyModel()
+        try model.configure(["bos_token_id": 1, "eos_token_id": 2])
+        let request: JSON = ["context": "", "continuation": "in"]
+        let inside = TinyModel.id("in")
+        func first() throws -> Int? {
+            let scores = try Scores(
+                model, [request, ["tokens": .ids([1, inside])], ["tokens": .ids([2, inside])]])
+            return (1...2).first { scores.logs($0) == scores.logs(0) }
+        }
+        #expect(try first() == 1)
+        try model.write(
+            #"{"bos_token": null, "eos_token": "</s>"}"#, to: "model/tokenizer_config.json")
+        #expect(try first() == 2)
     }
 
     @Test func filesThatCannotBeReadOrWrittenAreNamed() throws {

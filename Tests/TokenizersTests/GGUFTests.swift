@@ -54,6 +54,29 @@ struct GGUFTests {
         }
     }
 
+    /// llama.cpp's `llama_vocab::impl::load`: a file without `pre` is warned of and read as "default".
+    @Test func aMissingPreIsDefaultAndSaid() throws {
+        let corpus = try Golden.corpus()
+        let golden = try Golden("gguf-gpt2.golden.json").json["pre"]?["default"]?["digests"]
+        let digests = try #require(golden?.arrayValue)
+        var vocabulary = try GGUFVocabulary.small("gguf-gpt2")
+        vocabulary.pre = "default"
+        #expect(try Tokenizer(vocabulary: vocabulary, path: "x").assumptions.isEmpty)
+        vocabulary.pre = nil
+        let tokenizer = try Tokenizer(vocabulary: vocabulary, path: "x")
+        #expect(tokenizer.assumptions.count == 1)
+        #expect(tokenizer.assumptions[0].contains("assumed tokenizer.ggml.pre \"default\""))
+        #expect(tokenizer.with(bos: 1, eos: nil).assumptions == tokenizer.assumptions)
+        for (text, expected) in zip(corpus, digests) {
+            let ids = try tokenizer.encode(text, addSpecialTokens: false)
+            #expect(digest(ids) == expected.intValue, "\(shown(text))")
+        }
+        // SentencePiece's vocabularies have no use for one.
+        var llama = try GGUFVocabulary.small("gguf-llama")
+        llama.pre = nil
+        #expect(try Tokenizer(vocabulary: llama, path: "x").assumptions.isEmpty)
+    }
+
     @Test("What is added, by llama.cpp's defaults and by the file")
     func addedTokens() throws {
         var llama = try GGUFVocabulary.small("gguf-llama")

@@ -134,7 +134,15 @@ struct GGUFReader {
             addedTokens: try addedTokens(normalizer),
             prefix: try added(vocabulary.addBOS ?? rule.addsBOS, bos, "add_bos_token"),
             suffix: try added(vocabulary.addEOS ?? false, eos, "add_eos_token"))
-        return Tokenizer(pipeline, bos: bos, eos: eos)
+        // llama.cpp assumes the same and warns; files of before May 2024 do not say.
+        let assumptions =
+            vocabulary.pre == nil
+            ? [
+                "assumed tokenizer.ggml.pre \"default\": the file does not say how text is cut into "
+                    + "words, and ids may differ from those the model was trained on; convert the "
+                    + "model again"
+            ] : []
+        return Tokenizer(pipeline, bos: bos, eos: eos, assumptions: assumptions)
     }
 
     // MARK: - llama

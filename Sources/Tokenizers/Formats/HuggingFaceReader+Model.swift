@@ -27,7 +27,7 @@ extension HuggingFaceReader {
             guard let pair = entry.arrayValue, pair.count == 2, let piece = pair[0].stringValue,
                 let score = pair[1].doubleValue, score.isFinite
             else { throw node.invalid("\"vocab\"[\(id)] is not a piece and its score") }
-            try checkLength(piece, node)
+            try Self.checkLength(piece, node)
             guard vocabulary.insert(piece.utf8, id: Int32(id)) else {
                 throw node.invalid("\"vocab\" holds \"\(piece.prefix(80))\" twice")
             }
@@ -59,7 +59,7 @@ extension HuggingFaceReader {
         return value < 0 ? -magnitude : magnitude
     }
 
-    private func checkLength(_ token: String, _ node: Node) throws(TokenizerError) {
+    static func checkLength(_ token: String, _ node: Node) throws(TokenizerError) {
         guard token.utf8.count <= ByteTrie.longestKey else {
             throw node.invalid(
                 "holds the token \"\(token.prefix(40))…\" of \(token.utf8.count) bytes, more than "
@@ -154,41 +154,77 @@ extension HuggingFaceReader {
         try result.get()
     }
 
-    /// The added tokens with the ids that `tokenizers` gives them: a token of the model keeps its id,
-    /// the others are numbered on from the size of the model's vocabulary, whatever the file says.
+    /// The added tokens of the file and of those beside it.
     func addedTokens(
-        _ nodes: [Node], vocabulary: Vocabulary
+        _ nodes: [Node], vocabulary: Vocabulary, beside: NamedTokens?
     ) throws(TokenizerError) -> [AddedToken] {
-        var tokens: [AddedToken] = []
-        var indices = ByteTable(minimumCapacity: nodes.count)
-        var next = Int32(clamping: vocabulary.count)
+        var list = AddedTokenList(vocabulary: vocabulary)
         for node in nodes {
-            let text = try node.string("content")
-            if text.isEmpty { continue }
-            try checkLength(text, node)
-            let content = Array(text.utf8)
-            let (index, isNew) = indices.insert(content)
-            var id = isNew ? vocabulary.id(of: content) : tokens[index].id
-            if id == nil {
-                id = next
-                next += 1
-            }
-            let isSpecial = try node.bool("special", default: false)
-            var token = AddedToken(
-                content: content, id: id ?? next, isSpecial: isSpecial,
-                isNormalized: try node.bool("normalized", default: !isSpecial),
-                stripsLeft: try node.bool("lstrip", default: false),
-                stripsRight: try node.bool("rstrip", default: false),
-                isSingleWord: try node.bool("single_word", default: false))
-            if isNew {
-                tokens.append(token)
-            } else {
-                // Named twice: the last settings count, but special once is special for good.
-                token.isSpecial = isSpecial || tokens[index].isSpecial
-                tokens[index] = token
-            }
+            if let token = try Self.addedToken(node) { list.add(token, declaredID: nil) }
         }
-        return tokens
+        try beside?.add(to: &list, own: nodes)
+        return list.tokens
+    }
+
+    /// A token as `added_tokens` and `added_tokens_decoder` write it, without its id; nil if it has no
+    /// text.
+    static func addedToken(_ node: Node) throws(TokenizerError) -> AddedToken? {
+        let text = try node.string("content")
+        if text.isEmpty { return nil }
+        try checkLength(text, node)
+        let isSpecial = try node.bool("special", default: false)
+        return AddedToken(
+            content: Array(text.utf8), id: -1, isSpecial: isSpecial,
+            isNormalized: try node.bool("normalized", default: !isSpecial),
+            stripsLeft: try node.bool("lstrip", default: false),
+            stripsRight: try node.bool("rstrip", default: false),
+            isSingleWord: try node.bool("single_word", default: false))
+    }
+}
+
+/// Added tokens with the ids that `tokenizers` gives them: a token of the model keeps its id, the others
+/// are numbered on from the size of the model's vocabulary, whatever `tokenizer.json` says.
+struct AddedTokenList {
+    private let vocabulary: Vocabulary
+    private(set) var tokens: [AddedToken] = []
+    private var indices = ByteTable()
+    private var ids: Set<Int32> = []
+    private var next: Int32
+
+    init(vocabulary: Vocabulary) {
+        self.vocabulary = vocabulary
+        next = Int32(clamping: vocabulary.count)
+    }
+
+    func contains(_ content: [UInt8]) -> Bool { indices.find(content) != nil }
+
+    /// Numbers go on behind the highest so far, as a second call of `add_tokens` does.
+    mutating func continueNumbering() {
+        if let highest = ids.max(), highest >= next, highest < .max { next = highest + 1 }
+    }
+
+    /// Adds a token, or gives one that is there other settings.
+    /// - Parameter declaredID: taken for a new token where no other has it.
+    mutating func add(_ token: AddedToken, declaredID: Int32?) {
+        var token = token
+        let (index, isNew) = indices.insert(token.content)
+        guard isNew else {
+            // Named twice: the last settings count, but special once is special for good.
+            token.id = tokens[index].id
+            token.isSpecial = token.isSpecial || tokens[index].isSpecial
+            tokens[index] = token
+            return
+        }
+        if let id = vocabulary.id(of: token.content) {
+            token.id = id
+        } else if let id = declaredID, id >= 0, vocabulary.token(id) == nil, !ids.contains(id) {
+            token.id = id
+        } else {
+            token.id = next
+            next += 1
+        }
+        ids.insert(token.id)
+        tokens.append(token)
     }
 }
 
@@ -235,20 +271,25 @@ struct MergeList {
 }
 
 extension Tokenizer {
-    /// Reads a `tokenizer.json`.
+    /// Reads a `tokenizer.json`, and nothing beside it.
     /// - Throws: `TokenizerError` naming the file and the component that is unknown or wrong.
     public init(huggingFace path: String) throws(TokenizerError) {
-        let json: JSON
-        do {
-            json = try JSON.read(path: path)
-        } catch {
-            throw .unreadable(error)
-        }
-        try self.init(huggingFace: json, path: path)
+        try self.init(huggingFace: HuggingFaceReader.json(path), path: path)
     }
 
     /// Takes the content of a `tokenizer.json`; `path` is for error messages.
     package init(huggingFace json: JSON, path: String) throws(TokenizerError) {
-        self.init(try HuggingFaceReader(path: path).pipeline(json), bos: nil, eos: nil)
+        self.init(
+            try HuggingFaceReader(path: path).pipeline(json, beside: nil), bos: nil, eos: nil)
+    }
+}
+
+extension HuggingFaceReader {
+    static func json(_ path: String) throws(TokenizerError) -> JSON {
+        do {
+            return try JSON.read(path: path)
+        } catch {
+            throw .unreadable(error)
+        }
     }
 }

@@ -4,7 +4,8 @@ import Files
 struct HuggingFaceReader {
     let path: String
 
-    func pipeline(_ root: JSON) throws(TokenizerError) -> Tokenizer.Pipeline {
+    /// - Parameter beside: what other files of the directory say of tokens.
+    func pipeline(_ root: JSON, beside: NamedTokens?) throws(TokenizerError) -> Tokenizer.Pipeline {
         guard root.objectValue != nil else {
             throw .invalid(
                 path: path, place: "the file", problem: "holds \(root.kind), not an object")
@@ -20,7 +21,7 @@ struct HuggingFaceReader {
         let model = try model(node(root["model"] ?? .null, "model"))
         let added = try addedTokens(
             Node(path: path, place: "the file", json: root).elements("added_tokens", default: []),
-            vocabulary: model.vocabulary)
+            vocabulary: model.vocabulary, beside: beside)
         let template = try root["post_processor"].map { (json) throws(TokenizerError) in
             try postProcessor(node(json, "post_processor"))
         }

@@ -18,12 +18,16 @@ struct AddedTokenMatcher: Sendable {
     private let tokens: [AddedToken]
     /// The index of each token by what is looked for.
     private var trie: ByteTrie
+    /// A token of which normalization leaves nothing. It is found before every character where no other
+    /// is, and behind the last; having no text it gives no id, but it cuts the text.
+    private let empty: AddedToken?
 
     /// - Parameter patterns: What to look for in place of each token's content.
     init(_ tokens: [AddedToken], patterns: [[UInt8]]) {
         self.tokens = tokens
         trie = ByteTrie(minimumCapacity: patterns.reduce(0) { $0 + $1.count })
         for (index, pattern) in patterns.enumerated() { trie.insert(pattern, Int32(index)) }
+        empty = patterns.firstIndex(where: \.isEmpty).map { tokens[$0] }
     }
 
     private func longestMatch(
@@ -34,25 +38,53 @@ struct AddedTokenMatcher: Sendable {
         return found.map { (tokens[Int($0.index)], $0.end) }
     }
 
+    /// `empty` at a place between characters.
+    private func emptyMatch(_ text: [UInt8], at start: Int) -> (token: AddedToken, end: Int)? {
+        guard let empty, start == text.count || text[start] & 0xC0 != 0x80 else { return nil }
+        return (empty, start)
+    }
+
     /// Cuts `text` into added tokens and what lies between them (id nil), in order.
     func split(_ text: [UInt8]) -> [(range: Range<Int>, id: Int32?)] {
-        var result: [(range: Range<Int>, id: Int32?)] = []
-        var done = 0
+        if text.isEmpty { return [] }
+        var cutter = Cutter(text: text)
         var position = 0
-        // Where the last white space that was taken ends: a token within it need not look again.
-        var spaceEnd = 0
+        // Where the last match that was not empty ends: the empty token is not found there.
+        var matchEnd = -1
         while position < text.count {
-            let match = text.withUnsafeBufferPointer { longestMatch($0, at: position) }
-            guard let (token, matchEnd) = match else {
+            let match =
+                text.withUnsafeBufferPointer { longestMatch($0, at: position) }
+                ?? (position == matchEnd ? nil : emptyMatch(text, at: position))
+            guard let (token, end) = match else {
                 position += 1
                 continue
             }
-            var (start, end) = (position, matchEnd)
-            position = matchEnd
+            cutter.cut(token, position..<end)
+            if end > position { matchEnd = end }
+            position = max(end, position + 1)
+        }
+        if matchEnd < text.count, let (token, end) = emptyMatch(text, at: text.count) {
+            cutter.cut(token, end..<end)
+        }
+        return cutter.finish()
+    }
+
+    /// Gathers the parts of a text around one match after another.
+    private struct Cutter {
+        let text: [UInt8]
+        private var parts: [(range: Range<Int>, id: Int32?)] = []
+        private var done = 0
+        /// Where the last white space that was taken ends: a token within it need not look again.
+        private var spaceEnd = 0
+
+        init(text: [UInt8]) { self.text = text }
+
+        mutating func cut(_ token: AddedToken, _ match: Range<Int>) {
+            var (start, end) = (match.lowerBound, match.upperBound)
             if token.isSingleWord {
                 let joinsLeft = start > 0 && UTF8Scan.scalar(text, before: start).value.isWord
                 let joinsRight = end < text.count && UTF8Scan.scalar(text, end).value.isWord
-                if joinsLeft || joinsRight { continue }
+                if joinsLeft || joinsRight { return }
             }
             if token.stripsLeft {
                 while start > done {
@@ -71,12 +103,17 @@ struct AddedTokenMatcher: Sendable {
                 }
                 spaceEnd = end
             }
-            if done < start { result.append((done..<start, nil)) }
-            result.append((start..<end, token.id))
+            // White space that the token before it took can hold the whole of a token that strips to
+            // its left: nothing of it is left then (`tokenizers` panics where it ends before that).
+            guard start <= end else { return }
+            if done < start { parts.append((done..<start, nil)) }
+            if start < end { parts.append((start..<end, token.id)) }
             done = end
         }
-        if done < text.count { result.append((done..<text.count, nil)) }
-        return result
+
+        func finish() -> [(range: Range<Int>, id: Int32?)] {
+            done < text.count ? parts + [(done..<text.count, nil)] : parts
+        }
     }
 }
 
@@ -102,8 +139,8 @@ struct AddedVocabulary: Sendable {
             _ = byContent.insert(token.content, id: token.id)
             var pattern = token.content
             if token.isNormalized, let normalizer {
-                var startsAtOrigin = true
-                pattern = try normalizer.apply(pattern, startsAtOrigin: &startsAtOrigin)
+                var origin = 0
+                pattern = try normalizer.apply(pattern, origin: &origin)
             }
             byID[token.id] = Entry(token: token, pattern: pattern)
             if token.isSpecial { special.insert(token.content) }
@@ -139,16 +176,16 @@ struct AddedVocabulary: Sendable {
                 segments.append(.token(id))
                 continue
             }
-            var startsAtOrigin = range.lowerBound == 0
             let whole = range.count == text.count ? text : Array(text[range])
-            let rest = try normalizer?.apply(whole, startsAtOrigin: &startsAtOrigin) ?? whole
+            var origin = range.lowerBound == 0 ? UTF8Scan.length(of: whole[0]) : 0
+            let rest = try normalizer?.apply(whole, origin: &origin) ?? whole
             for (range, id) in normalized.split(rest) {
                 if let id {
                     segments.append(.token(id))
                 } else {
                     let part = range.count == rest.count ? rest : Array(rest[range])
-                    let isFirst = startsAtOrigin && range.lowerBound == 0
-                    segments.append(.text(Pieces(part, startsAtOrigin: isFirst)))
+                    segments.append(
+                        .text(Pieces(part, origin: max(0, origin - range.lowerBound))))
                 }
             }
         }

@@ -24,60 +24,75 @@ indirect enum Normalizer: Sendable {
         case kd = "NFKD"
     }
 
-    /// - Parameter startsAtOrigin: Whether the first character of `text` is the first of the whole
-    ///   input; cleared when that character goes.
+    /// - Parameter origin: How many bytes at the start of `text` come from the first character of the
+    ///   whole input; 0 if `text` does not begin there. Becomes that of the result, by the alignment
+    ///   that `tokenizers`' `NormalizedString` keeps.
     /// - Throws: `TokenizerError.patternTooCostly`.
-    func apply(_ text: [UInt8], startsAtOrigin: inout Bool) throws(TokenizerError) -> [UInt8] {
+    func apply(_ text: [UInt8], origin: inout Int) throws(TokenizerError) -> [UInt8] {
         switch self {
         case .sequence(let normalizers):
             var result = text
-            for step in normalizers {
-                result = try step.apply(result, startsAtOrigin: &startsAtOrigin)
-            }
+            for step in normalizers { result = try step.apply(result, origin: &origin) }
             return result
         case .unicode(let form):
-            return form.apply(text)
+            let result = form.apply(text)
+            origin = form.origin(of: text, origin, in: result)
+            return result
         case .replace(let pattern, let replacement):
-            var removedPrefix = false
-            let result = try pattern.replacing(
-                in: text, with: replacement, removedPrefix: &removedPrefix)
-            if removedPrefix { startsAtOrigin = false }
-            return result
+            return try pattern.replacing(in: text, with: replacement, origin: &origin)
         case .prepend(let prefix):
-            return text.isEmpty ? text : prefix + text
+            if text.isEmpty { return text }
+            if origin > 0 { origin += prefix.count }
+            return prefix + text
         case .lowercase:
-            var result: [UInt8] = []
-            result.reserveCapacity(text.count)
-            for scalar in String(decoding: text, as: UTF8.self).unicodeScalars {
-                result += scalar.properties.lowercaseMapping.utf8
+            return Self.inParts(text, &origin) { part in
+                var result: [UInt8] = []
+                result.reserveCapacity(part.count)
+                for scalar in String(decoding: part, as: UTF8.self).unicodeScalars {
+                    result += scalar.properties.lowercaseMapping.utf8
+                }
+                return result
             }
-            return result
         case .stripAccents:
-            return Self.mapScalars(text) { $0.isOldMark ? nil : $0 }
+            return Self.inParts(text, &origin) { Self.mapScalars($0) { $0.isOldMark ? nil : $0 } }
         case .nmt:
-            return Self.mapScalars(text, Self.cleaned)
+            return Self.inParts(text, &origin) { Self.mapScalars($0, Self.cleaned) }
         case .precompiled(let map):
-            return map.apply(text)
+            return map.apply(text, origin: &origin)
         case .byteLevel:
-            var result: [UInt8] = []
-            result.reserveCapacity(text.count + text.count / 4)
-            for byte in text { ByteLevel.append(byte, to: &result) }
-            return result
+            return Self.inParts(text, &origin) { part in
+                var result: [UInt8] = []
+                result.reserveCapacity(part.count + part.count / 4)
+                for byte in part { ByteLevel.append(byte, to: &result) }
+                return result
+            }
         case .strip(let left, let right):
             var range = 0..<text.count
             while left, !range.isEmpty {
                 let (scalar, next) = UTF8Scan.scalar(text, range.lowerBound)
                 guard scalar.isSpace else { break }
                 range = next..<range.upperBound
-                startsAtOrigin = false
             }
             while right, !range.isEmpty {
                 let (scalar, start) = UTF8Scan.scalar(text, before: range.upperBound)
                 guard scalar.isSpace else { break }
                 range = range.lowerBound..<start
             }
+            origin = range.clamped(to: 0..<origin).count
             return Array(text[range])
         }
+    }
+
+    /// A rewriting that sees one character at a time, so that what comes from the first ones is what
+    /// it makes of these alone.
+    private static func inParts(
+        _ text: [UInt8], _ origin: inout Int, _ rewrite: ([UInt8]) -> [UInt8]
+    ) -> [UInt8] {
+        if origin == 0 { return rewrite(text) }
+        let first = rewrite(Array(text[..<origin]))
+        let rest = rewrite(Array(text[origin...]))
+        origin = first.count
+        return first + rest
     }
 
     private static func mapScalars(
@@ -150,6 +165,27 @@ extension Normalizer.Form {
         }
         result += normalized(text[start...])
         return result
+    }
+
+    /// How many bytes at the start of `result`, which is `text` in this form, come from the first
+    /// `origin` bytes of `text`, where a character stands for the first of those it is composed of.
+    func origin(of text: [UInt8], _ origin: Int, in result: [UInt8]) -> Int {
+        if origin == 0 || origin == text.count { return origin == 0 ? 0 : result.count }
+        let alone = apply(Array(text[..<origin]))
+        var end = 0
+        while end < alone.count {
+            let next = end + UTF8Scan.length(of: alone[end])
+            guard result.count >= next, result[end..<next].elementsEqual(alone[end..<next]) else {
+                break
+            }
+            end = next
+        }
+        guard end < alone.count, end < result.count else { return end }
+        // The next character is composed with what follows, or moved before: it stands for the last one
+        // of the origin, unless a character that was made of that one stands before it.
+        let last = UTF8Scan.scalar(text, before: origin).start
+        let isTaken = end > apply(Array(text[..<last])).count
+        return isTaken ? end : end + UTF8Scan.length(of: result[end])
     }
 
     private func normalized(_ text: ArraySlice<UInt8>) -> some Sequence<UInt8> {

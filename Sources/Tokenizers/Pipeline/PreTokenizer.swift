@@ -4,12 +4,13 @@ struct Pieces {
     var text: [UInt8]
     /// Ascending, disjoint and not empty; what lies between them has been removed.
     var ranges: [Range<Int>]
-    /// Whether `text` begins with the first character of the whole input.
-    var startsAtOrigin: Bool
+    /// How many bytes at the start of `text` come from the first character of the whole input: a
+    /// normalizer may have made several characters of it, and each is first for `Metaspace`.
+    var origin: Int
 
-    init(_ text: [UInt8], startsAtOrigin: Bool) {
+    init(_ text: [UInt8], origin: Int) {
         self.text = text
-        self.startsAtOrigin = startsAtOrigin
+        self.origin = origin
         ranges = text.isEmpty ? [] : [0..<text.count]
     }
 }
@@ -63,11 +64,8 @@ indirect enum PreTokenizer: Sendable {
         case .metaspace(let replacement, let scheme, let split):
             pieces.replace(0x20, by: replacement)
             if scheme != .never {
-                let onlyFirst = scheme == .first
-                let startsAtOrigin = pieces.startsAtOrigin
-                pieces.prepend(replacement) { start in
-                    !onlyFirst || (start == 0 && startsAtOrigin)
-                }
+                let end = scheme == .first ? pieces.origin : .max
+                pieces.prepend(replacement) { start in start < end }
             }
             if split {
                 try pieces.split(by: .literal(replacement), .mergedWithNext, invert: false)
@@ -160,40 +158,45 @@ extension Pieces {
 
     /// Puts `prefix` before the pieces that do not begin with it; `applies` sees where each begins.
     mutating func prepend(_ prefix: [UInt8], where applies: (Int) -> Bool) {
-        rewrite { text, range, output in
-            if applies(range.lowerBound), !text[range].starts(with: prefix) { output += prefix }
-            output += text[range]
-        }
+        rewrite(
+            prefix: { text, range in
+                applies(range.lowerBound) && !text[range].starts(with: prefix) ? prefix : []
+            }, byte: { byte, output in output.append(byte) })
     }
 
     mutating func replace(_ byte: UInt8, by replacement: [UInt8]) {
-        rewrite { text, range, output in
-            for index in range {
-                if text[index] == byte { output += replacement } else { output.append(text[index]) }
-            }
-        }
+        rewrite(byte: { found, output in
+            if found == byte { output += replacement } else { output.append(found) }
+        })
     }
 
     /// Writes every byte as the character that stands for it in byte-level vocabularies.
     mutating func mapBytes() {
-        rewrite { text, range, output in
-            for index in range { ByteLevel.append(text[index], to: &output) }
-        }
+        rewrite(byte: { byte, output in ByteLevel.append(byte, to: &output) })
     }
 
+    /// Writes every byte of the pieces by `byte`, behind what `prefix` gives for the piece. What lies
+    /// between the pieces goes.
     private mutating func rewrite(
-        _ body: (_ text: [UInt8], _ range: Range<Int>, _ output: inout [UInt8]) -> Void
+        prefix: (_ text: [UInt8], _ range: Range<Int>) -> [UInt8] = { _, _ in [] },
+        byte: (_ byte: UInt8, _ output: inout [UInt8]) -> Void
     ) {
         var output: [UInt8] = []
         output.reserveCapacity(text.count + text.count / 4)
-        // Text that was removed before the first piece keeps it away from the origin.
-        if let first = ranges.first, first.lowerBound > 0 { startsAtOrigin = false }
+        var newOrigin = 0
         for index in ranges.indices {
             let start = output.count
-            body(text, ranges[index], &output)
+            let range = ranges[index]
+            output += prefix(text, range)
+            let border = min(max(origin, range.lowerBound), range.upperBound)
+            for place in range.lowerBound..<border { byte(text[place], &output) }
+            // What stands before a piece comes from where the piece begins.
+            if range.lowerBound < origin { newOrigin = output.count }
+            for place in border..<range.upperBound { byte(text[place], &output) }
             ranges[index] = start..<output.count
         }
         text = output
+        origin = newOrigin
     }
 }
 

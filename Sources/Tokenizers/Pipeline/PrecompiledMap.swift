@@ -66,24 +66,79 @@ struct PrecompiledMap: Sendable {
 
     /// Rewrites grapheme clusters of fewer than 6 bytes as a whole where a key fits their beginning,
     /// and characters of the others one by one.
-    func apply(_ text: [UInt8]) -> [UInt8] {
+    /// - Parameter origin: How many bytes at the start come from the first character of the whole input,
+    ///   before and after. Characters of a rewriting stand for those it replaces one by one; what it
+    ///   has more stands for the last, and what it has fewer is taken away from behind the last.
+    func apply(_ text: [UInt8], origin: inout Int) -> [UInt8] {
         var result: [UInt8] = []
         result.reserveCapacity(text.count)
+        var alignment = Alignment(text: text, origin: origin)
         for cluster in String(decoding: text, as: UTF8.self) {
             let bytes = cluster.utf8
             if bytes.count < 6, let whole = rewriting(of: bytes) {
+                alignment.add(whole, for: cluster.unicodeScalars.count)
                 result += whole
                 continue
             }
             for scalar in cluster.unicodeScalars {
                 let bytes = UTF8.encode(scalar)!
                 if let first = bytes.first, isFirst[Int(first)], let part = rewriting(of: bytes) {
+                    alignment.add(part, for: 1)
                     result += part
                 } else {
+                    alignment.add(ArraySlice(bytes), for: 1)
                     result += bytes
                 }
             }
         }
+        origin = alignment.found
         return result
+    }
+
+    /// Follows which characters of the old text those of the new one stand for, until one comes that
+    /// does not stand for the first.
+    private struct Alignment {
+        let text: [UInt8]
+        let origin: Int
+        /// Bytes of the new text that come from the origin.
+        private(set) var found = 0
+        /// Bytes of the old text that have been stood for.
+        private var used = 0
+        private var isDone: Bool
+        /// Whether any character of the new text has come.
+        private var hasBegun = false
+
+        init(text: [UInt8], origin: Int) {
+            self.text = text
+            self.origin = origin
+            isDone = origin == 0
+        }
+
+        /// - Parameter old: How many characters `new` replaces.
+        mutating func add(_ new: ArraySlice<UInt8>, for old: Int) {
+            if isDone { return }
+            var count = 0
+            var place = new.startIndex
+            while place < new.endIndex, !isDone {
+                let next = place + UTF8Scan.length(of: new[place])
+                count += 1
+                let isMore = count > old
+                if isMore ? used <= origin : used < origin {
+                    found += next - place
+                } else {
+                    isDone = true
+                }
+                if !isMore { skip() }
+                place = next
+                hasBegun = true
+            }
+            // Taken away with the last character; before the first there is none to take it with, and
+            // `tokenizers` lets those that follow stand for it.
+            if hasBegun, count < old { for _ in count..<old { skip() } }
+        }
+
+        private mutating func skip() {
+            if used < text.count { used += UTF8Scan.length(of: text[used]) }
+        }
     }
 }

@@ -49,29 +49,31 @@ enum TextPattern: Sendable {
     }
 
     /// `text` with every match replaced.
-    /// - Parameter removedPrefix: Set if the text that now comes first did not begin at the first
-    ///   character of the old text.
+    /// - Parameter origin: How many bytes at the start come from the first character of the whole input,
+    ///   before and after. `tokenizers` aligns a replacement with the last character it replaces, and
+    ///   that of nothing at the start with the first.
     func replacing(
-        in text: [UInt8], with replacement: [UInt8], removedPrefix: inout Bool
+        in text: [UInt8], with replacement: [UInt8], origin: inout Int
     ) throws(TokenizerError) -> [UInt8] {
         var result: [UInt8] = []
         result.reserveCapacity(text.count)
         var end = 0
-        var removed = false
-        try forEachMatch(in: text, ranges: [0..<text.count]) { _, match in
-            result += text[end..<match.lowerBound]
-            // `tokenizers` aligns a replacement with the last character it replaces.
-            if match.lowerBound == 0, match.upperBound > 0,
-                replacement.isEmpty || match.upperBound > UTF8Scan.length(of: text[0])
-            {
-                removed = true
+        var newOrigin = 0
+        let oldOrigin = origin
+        func keep(_ range: Range<Int>) {
+            if range.lowerBound < oldOrigin {
+                newOrigin = result.count + min(range.upperBound, oldOrigin) - range.lowerBound
             }
+            result += text[range]
+        }
+        try forEachMatch(in: text, ranges: [0..<text.count]) { _, match in
+            keep(end..<match.lowerBound)
             result += replacement
+            if oldOrigin > 0, match.upperBound <= oldOrigin { newOrigin = result.count }
             end = match.upperBound
         }
-        if removed { removedPrefix = true }
-        if end == 0, result.isEmpty { return text }
-        result += text[end...]
+        keep(end..<text.count)
+        origin = newOrigin
         return result
     }
 }
