@@ -2,6 +2,7 @@ import Corpus
 import Evaluation
 import Files
 import Models
+import Records
 import Reporting
 
 /// `etd score` from options to file.
@@ -12,11 +13,12 @@ public struct ScoreRun {
     var output: String
     var bos: BOSPolicy
     var lastLogits: Bool
+    var overwrite: Bool
     var quiet: Bool
 
     public init(
         model: ModelOptions, split: SplitOptions, input: String, output: String, bos: BOSPolicy,
-        lastLogits: Bool, quiet: Bool
+        lastLogits: Bool, overwrite: Bool, quiet: Bool
     ) {
         self.model = model
         self.split = split
@@ -24,11 +26,13 @@ public struct ScoreRun {
         self.output = output
         self.bos = bos
         self.lastLogits = lastLogits
+        self.overwrite = overwrite
         self.quiet = quiet
     }
 
     public func run() throws {
-        try AtomicFile.check(output)
+        let output = try Output(output, overwrite: overwrite)
+        let beside = try RecordBeside(output)
         model.apply(quiet: quiet)
         let loaded = try ModelSource(model.model).open(arithmetic: model.arithmetic)
         let plan = try split.plan(for: loaded)
@@ -66,7 +70,10 @@ public struct ScoreRun {
         var lines: [UInt8] = []
         do {
             try scorer.score(requests.map(\.request), lastLogits: lastLogits) { index, score in
-                lines += score.json(index: requests[index].line).text(indent: 0).utf8
+                lines +=
+                    score.json(
+                        index: requests[index].line, id: requests[index].request.id
+                    ).text(indent: 0).utf8
                 lines.append(0x0A)
                 progress.advance(by: requests[index].request.tokens.count)
             }
@@ -75,6 +82,7 @@ public struct ScoreRun {
             throw CommandError.pass(path: loaded.checkpoint.path, problem: "\(error)")
         }
         progress.finish()
-        try AtomicFile.write(lines, to: output)
+        try output.write(lines) { () throws(FileError) in try beside.removeOlder() }
+        try beside.write(EngineRunRecord(model: model, split: split, loaded: loaded))
     }
 }

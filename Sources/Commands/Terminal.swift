@@ -27,6 +27,24 @@ public enum Terminal {
             ? String(cString: strerror(Int32(cause.code))) : cause.localizedDescription
     }
 
+    /// All of standard input as text, without a line end at its end.
+    /// - Throws: `FileError` where it cannot be read or is not UTF-8.
+    public static func inputText() throws(FileError) -> String {
+        let name = "standard input"
+        var bytes: [UInt8]
+        do {
+            bytes = [UInt8](try FileHandle.standardInput.readToEnd() ?? Data())
+        } catch {
+            throw .system(path: name, operation: "read", reason: reason(error))
+        }
+        if bytes.last == 0x0A { bytes.removeLast() }
+        if bytes.last == 0x0D { bytes.removeLast() }
+        guard let text = String(validating: bytes, as: UTF8.self) else {
+            throw .invalid(path: name, problem: "not UTF-8 text; convert it")
+        }
+        return text
+    }
+
     /// The lines of standard input as bytes, without their line feeds. A last line without one counts.
     public static func inputLines() -> [[UInt8]] {
         let bytes = [UInt8](FileHandle.standardInput.readDataToEndOfFile())
