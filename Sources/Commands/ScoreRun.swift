@@ -82,7 +82,12 @@ public struct ScoreRun {
             throw CommandError.pass(path: loaded.checkpoint.path, problem: "\(error)")
         }
         progress.finish()
-        try output.write(lines) { () throws(FileError) in try beside.removeOlder() }
-        try beside.write(EngineRunRecord(model: model, split: split, loaded: loaded))
+        guard output.isFile else { return try output.write(lines) }
+        let record = try EngineRunRecord(model: model, split: split, loaded: loaded)
+        // Both or none.
+        try Interrupts.held { () throws(FileError) in
+            try output.write(lines) { () throws(FileError) in try beside.removeOlder() }
+            try beside.write(record)
+        }
     }
 }

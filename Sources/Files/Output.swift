@@ -132,18 +132,13 @@ public struct Output: Sendable {
             defer { close(descriptor) }
             for part in parts { try Descriptors.write(part, to: descriptor, path: name) }
         case .file:
-            // An interrupt waits until the file has its name or is gone. The threads that work beside
-            // this one, Dispatch's, take no such signals.
-            var interrupts = sigset_t()
-            var earlier = sigset_t()
-            sigemptyset(&interrupts)
-            for signal in [SIGINT, SIGTERM, SIGHUP] { sigaddset(&interrupts, signal) }
-            pthread_sigmask(SIG_BLOCK, &interrupts, &earlier)
-            defer { pthread_sigmask(SIG_SETMASK, &earlier, nil) }
-            let file = try TemporaryFile(for: path)
-            for part in parts { try file.write(part) }
-            try before()
-            try file.commit(replacing: overwrite)
+            // An interrupt waits until the file has its name or is gone.
+            try Interrupts.held { () throws(FileError) in
+                let file = try TemporaryFile(for: path)
+                for part in parts { try file.write(part) }
+                try before()
+                try file.commit(replacing: overwrite)
+            }
         }
     }
 
@@ -180,6 +175,21 @@ public struct Output: Sendable {
         let descriptor = open(path, O_WRONLY | O_CLOEXEC | O_NOCTTY)
         guard descriptor >= 0 else { throw .lastSystemError(name, "open") }
         return descriptor
+    }
+}
+
+/// What ends a process from outside and can wait for a moment.
+public enum Interrupts {
+    /// Runs `body` to its end before an interrupt is taken. The threads that work beside this one,
+    /// Dispatch's, take no such signals.
+    public static func held(_ body: () throws(FileError) -> Void) throws(FileError) {
+        var interrupts = sigset_t()
+        var earlier = sigset_t()
+        sigemptyset(&interrupts)
+        for signal in [SIGINT, SIGTERM, SIGHUP] { sigaddset(&interrupts, signal) }
+        pthread_sigmask(SIG_BLOCK, &interrupts, &earlier)
+        defer { pthread_sigmask(SIG_SETMASK, &earlier, nil) }
+        try body()
     }
 }
 
