@@ -11,22 +11,23 @@ public enum DumpMerge {
         _ paths: [String], to out: String, overwrite: Bool,
         others: ([ActivationFile], HDF5Group) throws(ActivationError) -> Void
     ) throws(ActivationError) {
-        do { try AtomicFile.check(out) } catch { throw .file(error) }
-        if Paths.kind(out) != .missing, !overwrite { throw .exists(path: out) }
+        let output: Output
+        do { output = try Output(out, overwrite: overwrite) } catch {
+            if case .exists = error { throw .exists(path: out) }
+            throw .file(error)
+        }
+        guard output.isFile else {
+            throw .invalid(path: out, problem: "is a device or a pipe, where no file can be made")
+        }
         var files: [ActivationFile] = []
         for path in paths { files.append(try ActivationFile(path: path)) }
         files = try inOrder(files)
-        let temporary = out + ".tmp-\(getpid())"
-        do {
-            let whole = try HDF5File.create(temporary)
-            try write(files, to: whole.root)
-            try others(files, whole.root)
-            try whole.root.set("complete", 1)
-            try DumpTarget.seal(whole, temporary: temporary, final: out)
-        } catch {
-            unlink(temporary)
-            throw error
-        }
+        let temporary = try DumpTarget.temporary(output.path)
+        let whole = try HDF5File.create(temporary.path)
+        try write(files, to: whole.root)
+        try others(files, whole.root)
+        try whole.root.set("complete", 1)
+        try DumpTarget.seal(whole, temporary, replacing: overwrite)
     }
 
     /// The shards by their numbers, once it is sure that they are one dump's.

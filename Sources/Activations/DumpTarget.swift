@@ -10,7 +10,9 @@ public final class DumpTarget {
     public let folder: String
     /// The parts' command; equal in everything for a run that continues them.
     public let command: JSON
-    private let lock: Int32
+    /// Whether a file that stands at `path` is replaced at the end.
+    private let overwrite: Bool
+    private let lock: FolderLock
 
     static let commandName = "command.json"
     static let lockName = "lock"
@@ -30,15 +32,21 @@ public final class DumpTarget {
     /// - Parameters:
     ///   - command: what decides the content; an object.
     ///   - overwrite: whether a finished file of that name may be replaced.
+    ///   - path: of a regular file, there or not; links are followed.
     /// - Throws: `.exists`, `.busy`, `.otherDump`, or `.file` where nothing can be written.
     public init(path: String, command: JSON, overwrite: Bool) throws(ActivationError) {
-        self.path = path
+        let output: Output
+        // Whether it may be replaced depends on what lies in the folder.
+        do { output = try Output(path, overwrite: true) } catch { throw .file(error) }
+        guard output.isFile else {
+            throw .invalid(path: path, problem: "is a device or a pipe, where no parts can lie")
+        }
+        self.path = output.path
         self.command = command
-        folder = path + ".parts"
-        do { try AtomicFile.check(path) } catch { throw .file(error) }
+        self.overwrite = overwrite
+        folder = self.path + ".parts"
         let known = Paths.join(folder, Self.commandName)
-        let continues = Paths.kind(known) == .file
-        if Paths.kind(path) != .missing, !continues, !overwrite {
+        if Paths.kind(self.path) != .missing, !overwrite, !Self.isDone(folder) {
             // What a run leaves that is killed at its very last step.
             rmdir(folder)
             throw .exists(path: path)
@@ -53,38 +61,18 @@ public final class DumpTarget {
         case .file, .other:
             throw .invalid(path: folder, problem: "is in the way: the parts' folder has that name")
         }
-        lock = try Self.lock(folder)
-        do {
-            try settle(known, overwrite: overwrite)
-        } catch {
-            close(lock)
-            throw error
+        do { lock = try FolderLock.file(Paths.join(folder, Self.lockName)) } catch {
+            if case .busy = error { throw .busy(path: folder) }
+            throw .file(error)
         }
+        try settle(known, overwrite: overwrite)
     }
 
-    deinit { close(lock) }
-
-    private static func lock(_ folder: String) throws(ActivationError) -> Int32 {
-        let path = Paths.join(folder, lockName)
-        while true {
-            let descriptor = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0o644)
-            guard descriptor >= 0 else { throw .file(system(path, "create")) }
-            guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else {
-                let reason = errno
-                close(descriptor)
-                if reason == EWOULDBLOCK { throw .busy(path: folder) }
-                errno = reason
-                throw .file(system(path, "lock"))
-            }
-            // A process that has just finished may have removed the file that was locked here.
-            var held = stat()
-            var named = stat()
-            if fstat(descriptor, &held) == 0, stat(path, &named) == 0, held.st_ino == named.st_ino {
-                return descriptor
-            }
-            close(descriptor)
-            guard Paths.kind(folder) == .directory else { throw .busy(path: folder) }
-        }
+    /// Whether a run ended between giving the dump its place and removing this folder.
+    private static func isDone(_ folder: String) -> Bool {
+        let command = try? JSON.read(path: Paths.join(folder, commandName))
+        return command?[finishedMember] == true
+            && Paths.kind(Paths.join(folder, wholeName)) == .missing
     }
 
     /// Compares with what is there, or writes this command down.
@@ -113,15 +101,16 @@ public final class DumpTarget {
                 path: folder, field: field, there: text(theirs[field]), here: text(value))
         }
         isFinished = theirs[Self.finishedMember] == true
-        for name in try names() where name.hasSuffix(".tmp") {
+        // Under the lock nobody else writes here.
+        for name in try names() where TemporaryFile.finalName(of: name) != nil {
             unlink(Paths.join(folder, name))
         }
     }
 
     private static func isOwn(_ name: String) -> Bool {
-        let plain = name.hasSuffix(".tmp") ? String(name.dropLast(4)) : name
+        let plain = TemporaryFile.finalName(of: name) ?? name
         return [commandName, wholeName, momentsName].contains(plain)
-            || plain.hasPrefix(commandName) || plain.hasPrefix("part-") && plain.hasSuffix(".h5")
+            || plain.hasPrefix("part-") && plain.hasSuffix(".h5")
     }
 
     private func names() throws(ActivationError) -> [String] {
@@ -164,23 +153,23 @@ public final class DumpTarget {
     }
 
     /// Closes a complete file, puts it on disk and gives it its name.
+    /// - Parameter replacing: whether an older file of that name may go.
     package static func seal(
-        _ file: HDF5File, temporary: String, final: String
+        _ file: HDF5File, _ temporary: TemporaryFile, replacing: Bool
     ) throws(ActivationError) {
         try file.close()
-        let descriptor = open(temporary, O_RDONLY | O_CLOEXEC)
-        guard descriptor >= 0 else { throw .file(system(temporary, "open")) }
-        let synced = fsync(descriptor)
-        close(descriptor)
-        guard synced == 0 else { throw .file(system(temporary, "write")) }
-        guard rename(temporary, final) == 0 else {
-            throw .file(system(final, "rename the finished file to"))
-        }
+        do { try temporary.commit(replacing: replacing) } catch { throw .file(error) }
+    }
+
+    /// A file that `seal` will give this name.
+    package static func temporary(_ final: String) throws(ActivationError) -> TemporaryFile {
+        do { return try TemporaryFile(for: final) } catch { throw .file(error) }
     }
 
     /// Removes what an earlier run and this one made: for a dump that can never be finished.
     public func discard() throws(ActivationError) {
         for name in try names() where Self.isOwn(name) { unlink(file(name)) }
+        // The lock's file stays locked while this object lives.
         unlink(file(Self.lockName))
         rmdir(folder)
     }
@@ -209,14 +198,11 @@ public final class DumpTarget {
         keepParts: Bool, _ body: (HDF5File) throws(ActivationError) -> Void
     ) throws(ActivationError) {
         let whole = file(Self.wholeName)
-        let temporary = whole + ".tmp"
         do {
-            let made = try HDF5File.create(temporary)
+            let temporary = try Self.temporary(whole)
+            let made = try HDF5File.create(temporary.path)
             try body(made)
-            try Self.seal(made, temporary: temporary, final: whole)
-        } catch {
-            unlink(temporary)
-            throw error
+            try Self.seal(made, temporary, replacing: true)
         }
         var finished = command.objectValue ?? [:]
         finished[Self.finishedMember] = true
@@ -230,8 +216,11 @@ public final class DumpTarget {
     }
 
     private func place(_ whole: String) throws(ActivationError) {
-        guard rename(whole, path) == 0 else {
-            throw .file(Self.system(path, "rename the finished file to"))
+        do {
+            try TemporaryFile.place(whole, at: path, replacing: overwrite)
+        } catch {
+            if case .exists = error { throw .exists(path: path) }
+            throw .file(error)
         }
     }
 

@@ -133,10 +133,8 @@ package final class DumpWriter: @unchecked Sendable {
                 break
             }
         }
-        // What is open now is of no use: the next run makes it again.
-        let unfinished = parts.values.map(\.temporary)
+        // What is open now is of no use, and goes: the next run makes it again.
         parts = [:]
-        for path in unfinished { unlink(path) }
         condition.lock()
         isDone = true
         condition.broadcast()
@@ -259,7 +257,7 @@ private final class OpenPart {
     }
 
     let path: String
-    var temporary: String { path + ".tmp" }
+    private let temporary: TemporaryFile
     private var file: HDF5File?
     private var activations: HDF5Group?
     /// By the site's place in the layout; none for patterns.
@@ -272,7 +270,8 @@ private final class OpenPart {
         _ part: Int, _ layout: DumpLayout, folder: String, signature: String
     ) throws(ActivationError) {
         path = Paths.join(folder, DumpTarget.partName(part))
-        let file = try HDF5File.create(path + ".tmp")
+        temporary = try DumpTarget.temporary(path)
+        let file = try HDF5File.create(temporary.path)
         self.file = file
         let rows = layout.rows(ofPart: part)
         try file.root.set("schema", "etd-activations-part/v1")
@@ -335,7 +334,7 @@ private final class OpenPart {
         patterns = [:]
         patternGroups = [:]
         activations = nil
-        try DumpTarget.seal(file, temporary: temporary, final: path)
+        try DumpTarget.seal(file, temporary, replacing: true)
         self.file = nil
     }
 }

@@ -146,17 +146,29 @@ package final class HDF5DataSet: HDF5Object {
 
     // MARK: Texts
 
+    /// How many bytes of texts of a fixed length are in memory at a time.
+    static let textBytes = 1 << 20
+    static let endsInNul = "ends_in_nul"
+
+    /// Pieces of a column of values of `size` bytes, each small.
+    private func pieces(_ size: Int) -> [Range<Int>] {
+        let step = max(1, Self.textBytes / max(1, size))
+        return stride(from: 0, to: count, by: step).map { $0..<min(count, $0 + step) }
+    }
+
     package func write(texts: [String], length: Int?) throws(ActivationError) {
         guard !texts.isEmpty else { return }
         var status: herr_t = 0
         if let length {
-            var bytes = [UInt8](repeating: 0, count: texts.count * length)
-            for (index, text) in texts.enumerated() {
-                bytes.replaceSubrange(
-                    index * length..<index * length + min(length, text.utf8.count),
-                    with: text.utf8.prefix(length))
+            for rows in pieces(length) {
+                var bytes = [UInt8](repeating: 0, count: rows.count * length)
+                for (index, text) in texts[rows].enumerated() {
+                    bytes.replaceSubrange(
+                        index * length..<index * length + min(length, text.utf8.count),
+                        with: text.utf8.prefix(length))
+                }
+                try writeStored(bytes, start: [rows.lowerBound], count: [rows.count])
             }
-            status = H5Dwrite(id, type.id, 0, 0, 0, bytes)
         } else {
             // One block of zero-ended strings and pointers into it.
             var bytes: [CChar] = []
@@ -184,12 +196,46 @@ package final class HDF5DataSet: HDF5Object {
             return texts
         }
         let length = elementSize
-        var bytes = [UInt8](repeating: 0, count: count * length)
-        try check(H5Dread(id, type.id, 0, 0, 0, &bytes), path, name, "read")
-        return (0..<count).map { index in
-            String(
-                decoding: bytes[index * length..<(index + 1) * length].prefix { $0 != 0 },
-                as: UTF8.self)
+        guard shape.count == 1 else {
+            throw .invalid(path: path, problem: "\(name) is not a list of texts")
+        }
+        let padding = H5Tget_strpad(type.id)
+        var texts: [String] = []
+        for rows in pieces(length) {
+            var bytes = [UInt8](repeating: 0, count: rows.count * length)
+            try readStored(into: &bytes, start: [rows.lowerBound], count: [rows.count])
+            for start in stride(from: 0, to: bytes.count, by: length) {
+                let text = Self.text(bytes[start..<start + length], padding)
+                texts.append(String(decoding: text, as: UTF8.self))
+            }
+        }
+        try restoreEnds(&texts, length: length)
+        return texts
+    }
+
+    /// What stands before the padding.
+    private static func text(
+        _ bytes: ArraySlice<UInt8>, _ padding: H5T_str_t
+    ) -> ArraySlice<UInt8> {
+        guard padding != H5T_STR_NULLTERM else { return bytes.prefix { $0 != 0 } }
+        let filler: UInt8 = padding == H5T_STR_SPACEPAD ? 0x20 : 0
+        let end = bytes.lastIndex { $0 != filler }.map { $0 + 1 } ?? bytes.startIndex
+        return bytes[..<end]
+    }
+
+    /// Gives texts the zeros back that they end in.
+    private func restoreEnds(_ texts: inout [String], length: Int) throws(ActivationError) {
+        guard hasAttribute(Self.endsInNul) else { return }
+        let pairs = try values(Self.endsInNul, as: Int64.self)
+        for place in stride(from: 0, to: pairs.count, by: 2) {
+            guard place + 1 < pairs.count, let row = Int(exactly: pairs[place]),
+                texts.indices.contains(row), pairs[place + 1] > 0,
+                pairs[place + 1] <= length - texts[row].utf8.count
+            else {
+                throw .invalid(
+                    path: path, problem: "attribute \(Self.endsInNul) of \(name) does not fit it")
+            }
+            texts[row] += String(repeating: "\0", count: Int(pairs[place + 1]))
         }
     }
 

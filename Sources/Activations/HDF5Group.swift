@@ -191,16 +191,38 @@ package final class HDF5Group: HDF5Object {
     }
 
     /// A data set of texts: of fixed length in bytes where `length` is given.
+    ///
+    /// HDF5's texts of any length end at U+0000. Where one holds it, all are stored as long as the longest,
+    /// deflated, with zeros behind them; how many zeros at the end are the text's own stands in the
+    /// attribute `ends_in_nul`, as pairs of a row and a number.
     @discardableResult
     package func write(
         _ name: String, texts: [String], length: Int? = nil, chunk: [Int]? = nil,
         extendable: Set<Int> = []
     ) throws(ActivationError) -> HDF5DataSet {
-        let type = length.map(HDF5Type.string) ?? .text
+        let holdsNul = length == nil && texts.contains { $0.utf8.contains(0) }
+        guard holdsNul else {
+            let type = length.map(HDF5Type.string) ?? .text
+            let set = try makeDataSet(
+                name,
+                HDF5Layout(type: type, shape: [texts.count], chunk: chunk, extendable: extendable))
+            try set.write(texts: texts, length: length)
+            return set
+        }
+        let longest = texts.map(\.utf8.count).max() ?? 1
+        let rows = max(1, min(texts.count, HDF5DataSet.textBytes / longest))
         let set = try makeDataSet(
             name,
-            HDF5Layout(type: type, shape: [texts.count], chunk: chunk, extendable: extendable))
-        try set.write(texts: texts, length: length)
+            HDF5Layout(
+                type: .string(longest), shape: [texts.count], chunk: [rows],
+                extendable: extendable, deflate: 1))
+        try set.write(texts: texts, length: longest)
+        var ends: [Int64] = []
+        for (row, text) in texts.enumerated() {
+            let zeros = text.utf8.reversed().prefix { $0 == 0 }.count
+            if zeros > 0 { ends += [Int64(row), Int64(zeros)] }
+        }
+        if !ends.isEmpty { try set.set(HDF5DataSet.endsInNul, ends) }
         return set
     }
 }

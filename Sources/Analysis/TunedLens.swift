@@ -117,7 +117,7 @@ extension TunedLens {
     private static func biasName(_ boundary: Int) -> String { "translators.\(boundary).bias" }
 
     /// - Throws: `FileError.system`.
-    public func write(_ header: Header, to path: String) throws(FileError) {
+    public func write(_ header: Header, to output: Output) throws(FileError) {
         func numbers(_ values: [Double]) -> String {
             JSON.array(values.map { .number($0) }).text(indent: 0)
         }
@@ -140,7 +140,7 @@ extension TunedLens {
                         name: Self.biasName(boundary), shape: [width],
                         values: biases[boundary].pointer),
                 ]
-            }, metadata: metadata, to: path)
+            }, metadata: metadata, to: output)
     }
 
     /// Reads a lens and checks that it is one of `model`.

@@ -41,9 +41,9 @@ public struct TensorArchive: Sendable {
 
     /// Writes f32 tensors in the given order, under a temporary name first. Equal input gives equal
     /// bytes.
-    /// - Throws: `FileError.system`.
+    /// - Throws: `FileError`.
     public static func write(
-        _ parts: [Part], metadata: [String: String], to path: String
+        _ parts: [Part], metadata: [String: String], to output: Output
     ) throws(FileError) {
         var header: JSON.Object = [
             "__metadata__": .object(
@@ -70,7 +70,7 @@ public struct TensorArchive: Sendable {
         var failure: FileError?
         start.withUnsafeBytes { buffer in
             do throws(FileError) {
-                try AtomicFile.write(parts: [buffer] + contents, to: path)
+                try output.write(parts: [buffer] + contents)
             } catch { failure = error }
         }
         if let failure { throw failure }

@@ -125,13 +125,13 @@ private final class MomentsState {
         // Never sums that have become worthless.
         try tap.check()
         clock = Stopwatch()
-        let temporary = path + ".tmp"
-        let file = try HDF5File.create(temporary)
+        let temporary = try DumpTarget.temporary(path)
+        let file = try HDF5File.create(temporary.path)
         try file.root.set("command", target.signature)
         try file.root.set("documents", Int64(documents))
         try write(to: file.root, deflate: nil, exactOnly: true)
         try file.root.set("complete", 1)
-        try DumpTarget.seal(file, temporary: temporary, final: path)
+        try DumpTarget.seal(file, temporary, replacing: true)
         hasSaved = true
         interval = max(30, 20 * clock.seconds)
         clock = Stopwatch()

@@ -42,12 +42,24 @@ public struct DumpRun {
     }
 
     public func run() throws -> Summary {
+        if dump.virtual, try !Output(out, overwrite: true).isFile {
+            throw CommandError.flag(
+                name: "--virtual", problem: "\(out) is no file beside which parts can stay")
+        }
+        return try StreamedFile.make(out, overwrite: overwrite) { path in
+            var run = self
+            run.out = path
+            return try run.makeFile()
+        }
+    }
+
+    private func makeFile() throws -> Summary {
         model.apply(quiet: quiet)
         let loaded = try ModelSource(model.model).open(
             arithmetic: model.arithmetic, quiet: quiet)
         let plan = try split.plan(for: loaded)
         try check(loaded, plan)
-        let all = cut(try data.documents(of: loaded))
+        let all = cut(try data.documents(of: loaded, tokens: dump.tokens))
         let header = try header(loaded, plan, all)
         let documents = try shard(of: all)
         if dump.moments { return try runMoments(loaded, plan, header, documents) }

@@ -65,18 +65,37 @@ public struct LensRun {
             LensTable.Token(
                 id: Int(id), text: tokenizer.decode([id], skipSpecialTokens: false))
         }
+        let places = Self.places(plan)
         func rows(_ readings: [[LogitLens.Reading]]) -> [LensTable.Row] {
             (0...plan.steps.count).map { boundary in
                 LensTable.Row(
                     boundary: boundary,
                     cells: readings.map { reading in
                         cell(reading[boundary], final: reading[reading.count - 1], token)
-                    })
+                    }, place: places?[boundary])
             }
         }
         return LensTable(
             model: loaded.checkpoint.path, prompt: ids.map(token), rows: rows(readings),
             tunedRows: tuned == nil ? [] : rows(tunedReadings), tunedLens: lens.tuned)
+    }
+
+    /// Where each boundary of a looped plan stands; nil where no layer runs in a think block.
+    private static func places(_ plan: LayerPlan) -> [LensTable.Place]? {
+        guard plan.steps.contains(where: { $0.iteration != nil }) else { return nil }
+        var places = [LensTable.Place(part: .embedding, layer: nil)]
+        var hasThought = false
+        for step in plan.steps {
+            let part: LensTable.Place.Part
+            if let pass = step.iteration {
+                part = .think(pass: pass)
+                hasThought = true
+            } else {
+                part = hasThought ? .decoder : .encoder
+            }
+            places.append(LensTable.Place(part: part, layer: step.layer))
+        }
+        return places
     }
 
     private func cell(

@@ -190,7 +190,9 @@ enum FeatureFiles {
     static func prepare(_ directory: String) throws {
         do {
             try FileManager.default.createDirectory(
-                atPath: directory, withIntermediateDirectories: true)
+                atPath: Output.resolved(directory), withIntermediateDirectories: true)
+        } catch let error as FileError {
+            throw error
         } catch {
             throw FileError.system(
                 path: "--probe-features \(directory)", operation: "create the directory",
@@ -198,17 +200,30 @@ enum FeatureFiles {
         }
     }
 
-    static func write(_ task: ProbeTaskData, _ store: FeatureStore, to directory: String) throws {
+    /// The features and the examples of a task.
+    static func outputs(
+        _ task: String, in directory: String, overwrite: Bool
+    ) throws(FileError) -> (features: Output, examples: Output) {
+        (
+            try Output("\(directory)/\(task).npy", overwrite: overwrite),
+            try Output("\(directory)/\(task).jsonl", overwrite: overwrite)
+        )
+    }
+
+    static func write(
+        _ task: ProbeTaskData, _ store: FeatureStore, to directory: String, overwrite: Bool
+    ) throws {
+        let (features, examples) = try outputs(task.name, in: directory, overwrite: overwrite)
         let shape = "(\(store.boundaries), \(store.rows), \(store.width))"
         var header = "{'descr': '<f4', 'fortran_order': False, 'shape': \(shape), }"
         // NumPy's format 1.0: magic, version and header length make ten bytes; all is a multiple of 64.
         header += String(repeating: " ", count: 63 - (10 + header.utf8.count) % 64) + "\n"
         let length = UInt16(header.utf8.count)
-        var bytes: [UInt8] = [0x93] + Array("NUMPY".utf8) + [1, 0]
-        bytes += [UInt8(length & 0xFF), UInt8(length >> 8)] + Array(header.utf8)
-        bytes += UnsafeRawBufferPointer(store.values)
-        try AtomicFile.write(bytes, to: "\(directory)/\(task.name).npy")
-        let lines = task.examples.map { $0.json.text(indent: 0) + "\n" }.joined()
-        try AtomicFile.write(lines.utf8, to: "\(directory)/\(task.name).jsonl")
+        var start: [UInt8] = [0x93] + Array("NUMPY".utf8) + [1, 0]
+        start += [UInt8(length & 0xFF), UInt8(length >> 8)] + Array(header.utf8)
+        try start.withUnsafeBytes {
+            try features.write(parts: [$0, UnsafeRawBufferPointer(store.values)])
+        }
+        try examples.write(task.examples.map { $0.json.text(indent: 0) + "\n" }.joined().utf8)
     }
 }

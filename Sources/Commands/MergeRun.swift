@@ -3,6 +3,14 @@ import Activations
 /// `etd-analyze merge`: joins shards of one dump.
 public enum MergeRun {
     public static func run(_ paths: [String], out: String, overwrite: Bool) throws {
+        try StreamedFile.make(out, overwrite: overwrite) { path in
+            try merge(paths, to: path, overwrite: overwrite)
+        }
+    }
+
+    private static func merge(
+        _ paths: [String], to out: String, overwrite: Bool
+    ) throws(ActivationError) {
         try DumpMerge.merge(paths, to: out, overwrite: overwrite) {
             (files, root) throws(ActivationError) in
             let name = MomentsFile.groupName

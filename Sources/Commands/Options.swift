@@ -68,11 +68,12 @@ public struct ModelOptions: ParsableArguments {
 public struct DataOptions: ParsableArguments {
     @Option(
         help: ArgumentHelp(
-            "What to run: a .txt, .jsonl, .jsonl.gz, .u16 or .u32 file.",
+            "What to run: a .txt, .jsonl, .jsonl.gz, .u16 or .u32 file, or - for standard input.",
             discussion: """
                 A text or token file is cut into consecutive windows, each one document; a line of a \
                 .jsonl file is one document ("text", "tokens", or "context" with "continuation"), cut \
-                to its first tokens. Default: a text of the project's own, about 6,000 tokens.
+                to its first tokens; it may be 64 MiB long. Standard input is read as .jsonl where its \
+                first line is a JSON object, else as .txt. Default: a text of the project's own, about 6,000 tokens.
                 """, valueName: "file"))
     public var data: String?
 
@@ -116,8 +117,9 @@ public struct SplitOptions: ParsableArguments {
         help: ArgumentHelp(
             "Run the layers as encoder, think block and decoder.",
             discussion: """
-                Such as 7-4-5 (with --iterations), 7-4*3-5 (the think block three times), or the \
-                split.json of a run.
+                Such as 7-4-5 with --iterations, 7-4*3-5 (the think block three times), or a run's \
+                folder or its split.json, whose recommended number of iterations counts. One of them \
+                must say how often.
                 """))
     public var split: String?
 
@@ -144,12 +146,37 @@ public struct SplitOptions: ParsableArguments {
                 "--iterations, --alternative and --allow-mismatch need --split, which says what to "
                     + "iterate")
         }
+        // What is no notation, or a wrong one, is told when the model is known.
+        if let split, iterations == nil, let notation = try? SplitNotation(split),
+            notation.iterations == nil
+        {
+            throw Self.withoutIterations("--split \(split)", notation.split)
+        }
+    }
+
+    /// A depth that nobody chose is never run: it would be the base model's, without a word.
+    private static func withoutIterations(_ what: String, _ split: Split) -> ValidationError {
+        ValidationError(
+            "\(what) does not say how often the think block runs; add --iterations 2, or write "
+                + "--split \(split.encoder)-\(split.think)*2-\(split.decoder)")
     }
 
     /// The plan asked for; the identity plan without `--split`.
     public func plan(for loaded: LoadedModel) throws -> LayerPlan {
         let layers = loaded.model.configuration.layerCount
-        guard let argument = split else { return .identity(layers: layers) }
+        guard let (split, iterations) = try chosen(for: loaded) else {
+            return .identity(layers: layers)
+        }
+        return try .split(
+            encoder: split.encoder, think: split.think, decoder: split.decoder,
+            iterations: iterations, layers: layers)
+    }
+
+    /// The split asked for and how often its think block runs; nil without `--split`.
+    /// - Throws: `ValidationError` where nothing says how often, and what `SplitSource` throws.
+    func chosen(for loaded: LoadedModel) throws -> (split: Split, iterations: Int)? {
+        let layers = loaded.model.configuration.layerCount
+        guard let argument = split else { return nil }
         let (split, written) = try SplitSource.resolve(
             argument: argument, alternative: alternative, layers: layers,
             fingerprint: loaded.checkpoint.fingerprint, allowMismatch: allowMismatch)
@@ -160,9 +187,11 @@ public struct SplitOptions: ParsableArguments {
                 name: "--iterations \(iterations)",
                 problem: "--split \(argument) already says \(written); give one of them")
         }
-        return try .split(
-            encoder: split.encoder, think: split.think, decoder: split.decoder,
-            iterations: iterations ?? written ?? 1, layers: layers)
+        guard let count = iterations ?? written else {
+            let which = alternative.map { "alternative \($0)" } ?? "the split"
+            throw Self.withoutIterations("\(which) of --split \(argument)", split)
+        }
+        return (split, count)
     }
 }
 
@@ -192,9 +221,17 @@ public struct TunedLensOptions: ParsableArguments {
     func record(_ header: TunedLens.Header) throws -> TunedLensRecord? {
         guard let tuned else { return nil }
         return TunedLensRecord(
-            path: tuned, sha256: SHA256.hexadecimal(of: try MappedFile.contents(path: tuned)),
+            path: tuned, sha256: try SHA256.hexadecimal(ofFile: tuned),
             tokens: header.tokens, data: header.data, precision: header.precision)
     }
+}
+
+/// `--overwrite`.
+public struct OverwriteOption: ParsableArguments {
+    @Flag(help: "Replace a file that is there already. It keeps its permissions.")
+    public var overwrite = false
+
+    public init() {}
 }
 
 /// `--quiet`.

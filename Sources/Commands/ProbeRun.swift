@@ -1,5 +1,4 @@
 import Analysis
-import CKernels
 import Corpus
 import Files
 import Foundation
@@ -47,17 +46,23 @@ public struct ProbeRun {
 
     /// Runs it and gives what was written.
     public func run() throws -> (layers: LayersRecord, split: SplitRecord, run: RunRecord) {
-        let made = try RunDirectory.prepare(out, overwrite: overwrite)
-        do {
-            return try measureAndWrite()
-        } catch {
-            // Leaves a directory that something stands in.
-            if made { rmdir(out) }
-            throw error
+        let folder = try RunDirectory.prepare(out, overwrite: overwrite)
+        if folder.lock == nil, !quiet {
+            Terminal.note(
+                "--out \(out): this file system locks no folders; let no other run write there")
+        }
+        return try withExtendedLifetime(folder.lock) {
+            do {
+                return try measureAndWrite(to: folder.path)
+            } catch {
+                // Leaves a directory that something stands in.
+                if folder.isNew { rmdir(folder.path) }
+                throw error
+            }
         }
     }
 
-    private func measureAndWrite() throws -> (
+    private func measureAndWrite(to folder: String) throws -> (
         layers: LayersRecord, split: SplitRecord, run: RunRecord
     ) {
         let clock = Stopwatch()
@@ -68,7 +73,7 @@ public struct ProbeRun {
         let tuned = try lens.lens(for: loaded)
         let opened = clock.seconds
 
-        let documents = try data.documents(of: loaded)
+        let (documents, dataHash) = try data.read(for: loaded)
         let probes = try preparedProbes(loaded)
         let tokenized = clock.seconds
 
@@ -102,12 +107,12 @@ public struct ProbeRun {
         if let record = probed?.record { layers.take(record) }
         let split = try selectSplit(loaded, layers, result)
         let run = try runRecord(
-            loaded, result, tokens: tokens,
+            loaded, result, tokens: tokens, dataHash: dataHash,
             timings: RunRecord.Timings(
                 open: opened, tokenize: tokenized - opened, pass: passed - tokenized,
                 total: clock.seconds, probeForward: probed?.times.forward,
                 probeFit: probed?.times.fit))
-        try RunDirectory.write(layers: layers, split: split, run: run, to: out)
+        try RunDirectory.write(layers: layers, split: split, run: run, to: folder)
         return (layers, split, run)
     }
 
@@ -132,7 +137,13 @@ public struct ProbeRun {
             seed: probing.seed)
         let stored = try probing.storedTasks(loaded, plan, besides: given)
         let tasks = try given.map { task in (data: task, documents: try pass.documents(task)) }
-        if let directory = probing.probeFeatures { try FeatureFiles.prepare(directory) }
+        if let directory = probing.probeFeatures {
+            try FeatureFiles.prepare(directory)
+            // What is in the way shows now, and not when the first task has run.
+            for name in given.map(\.name) + stored.map(\.data.name) {
+                _ = try FeatureFiles.outputs(name, in: directory, overwrite: overwrite)
+            }
+        }
         return (pass, tasks, stored)
     }
 
@@ -148,7 +159,8 @@ public struct ProbeRun {
                 prepared.tasks, stored: prepared.stored,
                 features: { task, store in
                     if let directory = probing.probeFeatures {
-                        try FeatureFiles.write(task, store, to: directory)
+                        try FeatureFiles.write(
+                            task, store, to: directory, overwrite: overwrite)
                     }
                 }, progress: { progress.advance(by: $0) })
             progress.finish()
@@ -184,24 +196,23 @@ public struct ProbeRun {
     }
 
     private func runRecord(
-        _ loaded: LoadedModel, _ result: Probe.Result, tokens: Int, timings: RunRecord.Timings
+        _ loaded: LoadedModel, _ result: Probe.Result, tokens: Int, dataHash: String?,
+        timings: RunRecord.Timings
     ) throws -> RunRecord {
         var usage = rusage()
         getrusage(__rusage_who_t(RUSAGE_SELF.rawValue), &usage)
         var hashes = ["model": loaded.checkpoint.fingerprint]
         hashes["tokenizer"] = try loaded.tokenizerHash()
-        if let path = data.data {
-            hashes["data"] = SHA256.hexadecimal(of: try MappedFile.contents(path: path))
+        if let dataHash {
+            hashes["data"] = dataHash
+        } else if let path = data.data {
+            hashes["data"] = try SHA256.hexadecimal(ofFile: path)
         } else {
             hashes["data"] = SHA256.hexadecimal(of: DefaultText.text.utf8)
         }
-        let level = etd_cpu_level_name(etd_cpu_level()).map { String(cString: $0) } ?? "unknown"
         return RunRecord(
             arguments: CommandLine.arguments,
-            versions: [
-                "etd-analyze": Product.version, "openblas": MatrixProduct.blasVersion,
-                "onednn": Arithmetic.oneDNNVersion ?? "none", "kernels": level,
-            ],
+            versions: Product.versions,
             blasCoreType: MatrixProduct.blasCoreType, threads: Parallel.threads, hashes: hashes,
             tokens: tokens, peakResidentBytes: usage.ru_maxrss * 1024, timings: timings,
             selfChecks: result.selfChecks,
@@ -233,7 +244,15 @@ extension DataOptions {
     }
 
     /// What to run, in order.
-    public func documents(of loaded: LoadedModel) throws -> [Document] {
+    /// - Parameter tokens: documents behind the one that reaches so many are not read.
+    public func documents(of loaded: LoadedModel, tokens: Int? = nil) throws -> [Document] {
+        try read(for: loaded, tokens: tokens).documents
+    }
+
+    /// The same, with the SHA-256 of standard input where that was read: it cannot be read again.
+    func read(
+        for loaded: LoadedModel, tokens: Int? = nil
+    ) throws -> (documents: [Document], sha256: String?) {
         let context = loaded.model.configuration.contextLength
         let length = sequenceLength(of: loaded)
         guard length <= context else {
@@ -243,16 +262,22 @@ extension DataOptions {
         let reader = CorpusReader(
             tokenizer: loaded.lazyTokenizer,
             vocabularySize: loaded.model.configuration.vocabularySize, sequenceLength: length,
-            limit: sequences, bos: bos)
+            limit: sequences, bos: bos, tokenLimit: tokens)
         guard let path = data else {
-            return try reader.read(text: DefaultText.text, path: DefaultText.name)
+            return (try reader.read(text: DefaultText.text, path: DefaultText.name), nil)
         }
         var empty: [Int] = []
-        let documents = try reader.read(path: path) { empty.append($0) }
+        let documents: [Document]
+        var sha256: String?
+        if path == "-" {
+            (documents, sha256) = try reader.readStandardInput { empty.append($0) }
+        } else {
+            documents = try reader.read(path: path) { empty.append($0) }
+        }
         if let first = empty.first, !loaded.quiet {
             let lines = empty.count == 1 ? "1 line has" : "\(empty.count) lines have"
             Terminal.note("\(path): \(lines) no text, left out (first: line \(first))")
         }
-        return documents
+        return (documents, sha256)
     }
 }

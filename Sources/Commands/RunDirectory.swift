@@ -12,35 +12,57 @@ public enum RunDirectory {
     /// Written last: a directory that has it holds a whole run.
     static let run = "run.json"
 
+    private static let all = [layers, table, split, report, run]
+
     /// Makes the directory before the work starts, so that a target that cannot be written is known
-    /// then and not an hour later.
-    /// - Returns: whether it was not there before.
-    /// - Throws: `CommandError.holdsAnotherRun`, `FileError.system`.
-    static func prepare(_ path: String, overwrite: Bool) throws -> Bool {
+    /// then and not an hour later, and keeps other runs out of it.
+    /// - Returns: where it is, links followed; whether it was not there before; the lock, nil where
+    ///   the file system has none.
+    /// - Throws: `CommandError.holdsAnotherRun`, `.notADirectory`, `.flag`, `FileError`.
+    static func prepare(
+        _ name: String, overwrite: Bool
+    ) throws -> (path: String, isNew: Bool, lock: FolderLock?) {
+        guard name != "-" else {
+            throw CommandError.flag(
+                name: "--out -", problem: "a run is a folder; give the name of one")
+        }
+        let path = try Output.resolved(name)
         let manager = FileManager.default
         var isDirectory: ObjCBool = false
         var isNew = true
         if manager.fileExists(atPath: path, isDirectory: &isDirectory) {
-            guard isDirectory.boolValue else { throw CommandError.notADirectory(path: path) }
+            guard isDirectory.boolValue else { throw CommandError.notADirectory(path: name) }
             isNew = false
-            let present = [layers, table, split, report, run].filter {
-                manager.fileExists(atPath: "\(path)/\($0)")
-            }
-            if !present.isEmpty, !overwrite { throw CommandError.holdsAnotherRun(path: path) }
         }
         do {
             try manager.createDirectory(atPath: path, withIntermediateDirectories: true)
         } catch {
             throw FileError.system(
-                path: "--out \(path)", operation: "create the directory",
+                path: "--out \(name)", operation: "create the directory",
                 reason: Terminal.reason(error))
         }
         guard access(path, W_OK) == 0 else {
             throw FileError.system(
-                path: "--out \(path)", operation: "write to the directory",
+                path: "--out \(name)", operation: "write to the directory",
                 reason: String(cString: strerror(errno)))
         }
-        return isNew
+        let lock = try lock(path, name: "--out \(name)")
+        let files = all.map { Paths.join(path, $0) }
+        if !overwrite, files.contains(where: { Paths.kind($0) != .missing }) {
+            throw CommandError.holdsAnotherRun(path: name)
+        }
+        // What is in the way shows now.
+        for file in files { _ = try Output(file, overwrite: true) }
+        return (path, isNew, lock)
+    }
+
+    private static func lock(_ path: String, name: String) throws(FileError) -> FolderLock? {
+        do {
+            return try FolderLock.folder(path)
+        } catch {
+            if case .busy = error { throw .busy(path: name) }
+            throw error
+        }
     }
 
     static func write(
@@ -63,6 +85,8 @@ public enum RunDirectory {
         for name in [layers, split] where !manager.fileExists(atPath: "\(path)/\(name)") {
             throw CommandError.notARun(path: path, missing: name)
         }
+        let lock = try lock(path, name: path)
+        defer { withExtendedLifetime(lock) {} }
         let runPath = "\(path)/\(run)"
         let page = HTMLReport.page(
             layers: try LayersRecord.read(path: "\(path)/\(layers)"),

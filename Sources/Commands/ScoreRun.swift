@@ -2,6 +2,7 @@ import Corpus
 import Evaluation
 import Files
 import Models
+import Records
 import Reporting
 import Tokenizers
 
@@ -13,11 +14,12 @@ public struct ScoreRun {
     var output: String
     var bos: BOSPolicy
     var lastLogits: Bool
+    var overwrite: Bool
     var quiet: Bool
 
     public init(
         model: ModelOptions, split: SplitOptions, input: String, output: String, bos: BOSPolicy,
-        lastLogits: Bool, quiet: Bool
+        lastLogits: Bool, overwrite: Bool, quiet: Bool
     ) {
         self.model = model
         self.split = split
@@ -25,11 +27,13 @@ public struct ScoreRun {
         self.output = output
         self.bos = bos
         self.lastLogits = lastLogits
+        self.overwrite = overwrite
         self.quiet = quiet
     }
 
     public func run() throws {
-        try AtomicFile.check(output)
+        let output = try Output(output, overwrite: overwrite)
+        let beside = try RecordBeside(output)
         model.apply(quiet: quiet)
         let loaded = try ModelSource(model.model).open(
             arithmetic: model.arithmetic, quiet: quiet)
@@ -70,7 +74,10 @@ public struct ScoreRun {
         var lines: [UInt8] = []
         do {
             try scorer.score(requests.map(\.request), lastLogits: lastLogits) { index, score in
-                lines += score.json(index: requests[index].line).text(indent: 0).utf8
+                lines +=
+                    score.json(
+                        index: requests[index].line, id: requests[index].request.id
+                    ).text(indent: 0).utf8
                 lines.append(0x0A)
                 progress.advance(by: requests[index].request.tokens.count)
             }
@@ -79,6 +86,12 @@ public struct ScoreRun {
             throw CommandError.pass(path: loaded.checkpoint.path, problem: "\(error)")
         }
         progress.finish()
-        try AtomicFile.write(lines, to: output)
+        guard output.isFile else { return try output.write(lines) }
+        let record = try EngineRunRecord(model: model, split: split, loaded: loaded)
+        // Both or none.
+        try Interrupts.held { () throws(FileError) in
+            try output.write(lines) { () throws(FileError) in try beside.removeOlder() }
+            try beside.write(record)
+        }
     }
 }

@@ -10,13 +10,15 @@ public struct TasksRun {
     var count: Int
     var seed: UInt64
     var out: String?
+    var overwrite: Bool
 
     /// - Parameters:
     ///   - named: whether tasks were named; otherwise the text lists all of them.
     ///   - shown: examples of each in the text.
     ///   - count: examples of each that are generated and written.
     public init(
-        tasks: ChosenTasks, named: Bool, shown: Int, count: Int, seed: UInt64, out: String?
+        tasks: ChosenTasks, named: Bool, shown: Int, count: Int, seed: UInt64, out: String?,
+        overwrite: Bool
     ) {
         self.tasks = tasks.tasks
         self.named = named
@@ -24,6 +26,7 @@ public struct TasksRun {
         self.count = count
         self.seed = seed
         self.out = out
+        self.overwrite = overwrite
     }
 
     /// - Returns: what to print.
@@ -34,14 +37,17 @@ public struct TasksRun {
             } catch {
                 throw CommandError.flag(name: "--out", problem: "\(error)")
             }
+            // All of them before the first is written.
+            let outputs = try tasks.map {
+                try Output(Paths.join(out, $0.task.name + ".jsonl"), overwrite: overwrite)
+            }
             var lines: [String] = []
-            for (task, difficulty) in tasks {
+            for ((task, difficulty), output) in zip(tasks, outputs) {
                 let data = try ProbeTaskData.generated(
                     task, difficulty: difficulty, count: count, seed: seed)
-                let path = Paths.join(out, task.name + ".jsonl")
-                try AtomicFile.write(
-                    data.examples.map { $0.json.text(indent: 0) + "\n" }.joined().utf8, to: path)
-                lines.append("\(path): \(data.examples.count) examples")
+                try output.write(
+                    data.examples.map { $0.json.text(indent: 0) + "\n" }.joined().utf8)
+                lines.append("\(output.name): \(data.examples.count) examples")
             }
             return lines.map { $0 + "\n" }.joined()
         }

@@ -88,3 +88,23 @@ public final class InputLines {
         bytes += chunk[..<count]
     }
 }
+
+extension Terminal {
+    /// All of standard input as text, without a line end at its end.
+    /// - Throws: `FileError` where it cannot be read or is not UTF-8.
+    public static func inputText() throws(FileError) -> String {
+        let name = "standard input"
+        var bytes: [UInt8]
+        do {
+            bytes = [UInt8](try FileHandle.standardInput.readToEnd() ?? Data())
+        } catch {
+            throw .system(path: name, operation: "read", reason: reason(error))
+        }
+        if bytes.last == 0x0A { bytes.removeLast() }
+        if bytes.last == 0x0D { bytes.removeLast() }
+        guard let text = String(validating: bytes, as: UTF8.self) else {
+            throw .invalid(path: name, problem: "not UTF-8 text; convert it")
+        }
+        return text
+    }
+}

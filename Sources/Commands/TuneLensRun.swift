@@ -84,16 +84,18 @@ public struct TuneLensRun {
         self.quiet = quiet
     }
 
-    /// Where a training that was killed left off.
-    private var halfDone: String { out + ".training" }
-
     public func run() throws -> TunedLens.Header {
-        if Paths.kind(out) != .missing, !overwrite {
-            throw CommandError.flag(
-                name: "--out \(out)",
-                problem: "exists; choose another name, or --overwrite to replace it")
+        let output: Output
+        do {
+            output = try Output(out, overwrite: overwrite)
+        } catch {
+            throw CommandError.flag(name: "--out", problem: "\(error)")
         }
-        try AtomicFile.check(out)
+        // A device or a pipe has nothing beside it, and what is killed there starts anew.
+        let halfDone = output.isFile ? output.path + ".training" : nil
+        let lock = try halfDone.map { try FolderLock.file($0 + ".lock") }
+        defer { withExtendedLifetime(lock) {} }
+        if let halfDone { TemporaryFile.removeStale(beside: [halfDone]) }
         model.apply(quiet: quiet)
         let loaded = try ModelSource(model.model).open(
             arithmetic: model.arithmetic, quiet: quiet)
@@ -109,13 +111,15 @@ public struct TuneLensRun {
                 tokens: tokens, batch: training.batch, rate: training.rate, every: training.every,
                 seed: training.seed), documents: text.training)
         let identity = try identity(loaded, text, tokens: tokens)
-        if overwrite {
-            unlink(halfDone)
-        } else if Paths.kind(halfDone) != .missing {
-            try trainer.restore(from: halfDone, identity: identity)
+        if let halfDone {
+            if overwrite {
+                unlink(halfDone)
+            } else if Paths.kind(halfDone) != .missing {
+                try trainer.restore(from: halfDone, identity: identity)
+            }
         }
-        note(tokens: tokens, available: available, done: trainer.tokens)
-        try train(trainer, tokens: tokens, identity: identity)
+        note(tokens: tokens, available: available, done: trainer.tokens, halfDone)
+        try train(trainer, tokens: tokens, identity: identity, halfDone)
         let lens = trainer.lens
         let comparison = try compare(loaded, lens, text.heldOut)
         let header = TunedLens.Header(
@@ -127,14 +131,14 @@ public struct TuneLensRun {
             createdBy: Product.createdBy, heldOutTokens: LensText.tokens(text.heldOut),
             plainKL: Array(comparison.plain.dropLast()),
             tunedKL: Array(comparison.tuned.dropLast()))
-        try lens.write(header, to: out)
-        unlink(halfDone)
+        try lens.write(header, to: output)
+        if let halfDone { unlink(halfDone) }
         return header
     }
 
-    private func note(tokens: Int, available: Int, done: Int) {
+    private func note(tokens: Int, available: Int, done: Int, _ halfDone: String?) {
         guard !quiet else { return }
-        if done > 0 {
+        if done > 0, let halfDone {
             Terminal.note("tune-lens: \(halfDone) goes on from token \(done) of \(tokens)")
         }
         if data.data == nil {
@@ -172,7 +176,7 @@ public struct TuneLensRun {
     }
 
     private func train(
-        _ trainer: LensTrainer, tokens: Int, identity: [String: String]
+        _ trainer: LensTrainer, tokens: Int, identity: [String: String], _ halfDone: String?
     ) throws {
         let progress = ProgressReporter(
             label: "tuning", total: tokens, unit: "tokens", quiet: quiet)
@@ -185,7 +189,7 @@ public struct TuneLensRun {
                         by: count, note: loss.map { String(format: "KL %.3f", $0) } ?? "")
                 },
                 afterStep: { () throws(TrainingError) in
-                    guard saved.seconds >= training.saveEvery else { return }
+                    guard let halfDone, saved.seconds >= training.saveEvery else { return }
                     try trainer.save(to: halfDone, identity: identity)
                     saved = Stopwatch()
                 })

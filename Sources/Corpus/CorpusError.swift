@@ -25,7 +25,7 @@ public enum CorpusError: Error, Equatable, CustomStringConvertible {
         case .unreadable(let path, let problem): "\(path): \(problem)"
         case .unknownKind(let path):
             "\(path): unknown kind of data; expected a name ending in .txt, .jsonl, .jsonl.gz, .u16 "
-                + "or .u32"
+                + "or .u32, or - for standard input"
         case .line(let path, let line, let problem): "\(path): line \(line): \(problem)"
         case .notUTF8(let path, let offset):
             "\(path): not UTF-8 text: the byte at offset \(offset) fits no character; convert the file"

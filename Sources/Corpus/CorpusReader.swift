@@ -16,25 +16,28 @@ public struct CorpusReader: Sendable {
     /// The most windows or documents; nil for all.
     public let limit: Int?
     public let bos: BOSPolicy
+    /// Nothing is read behind the document that reaches so many tokens; nil for no such limit.
+    public let tokenLimit: Int?
 
     public init(
         tokenizer: Tokenizer?, vocabularySize: Int, sequenceLength: Int, limit: Int? = nil,
-        bos: BOSPolicy = .auto
+        bos: BOSPolicy = .auto, tokenLimit: Int? = nil
     ) {
         self.init(
             tokenizer: LazyTokenizer(tokenizer), vocabularySize: vocabularySize,
-            sequenceLength: sequenceLength, limit: limit, bos: bos)
+            sequenceLength: sequenceLength, limit: limit, bos: bos, tokenLimit: tokenLimit)
     }
 
     public init(
         tokenizer: LazyTokenizer, vocabularySize: Int, sequenceLength: Int, limit: Int? = nil,
-        bos: BOSPolicy = .auto
+        bos: BOSPolicy = .auto, tokenLimit: Int? = nil
     ) {
         self.tokenizer = tokenizer
         self.vocabularySize = vocabularySize
         self.sequenceLength = sequenceLength
         self.limit = limit
         self.bos = bos
+        self.tokenLimit = tokenLimit
     }
 
     /// - Parameter onEmpty: called with the number, from 1, of each line whose text or list of ids is
@@ -44,16 +47,34 @@ public struct CorpusReader: Sendable {
         path: String, onEmpty: (_ line: Int) -> Void = { _ in }
     ) throws(CorpusError) -> [Document] {
         if path.hasSuffix(".u16") || path.hasSuffix(".u32") {
-            let ids = try tokenFile(path)
-            return try windows(ids, prefix: try prefix(before: .ids, path), path: path)
+            return try tokenFile(path)
         }
         if path.hasSuffix(".txt") {
-            return try read(text: try Self.text(Self.bytes(path), path: path), path: path)
+            let file = try Self.mapped(path)
+            return try read(
+                text: try withExtendedLifetime(file) { () throws(CorpusError) in
+                    try Self.text(file.bytes, path: path)
+                }, path: path)
         }
         if path.hasSuffix(".jsonl") || path.hasSuffix(".jsonl.gz") {
-            return try lines(path, onEmpty)
+            return try lines(try TextLines(path: path), path, onEmpty)
         }
         throw .unknownKind(path: path)
+    }
+
+    /// The documents of standard input, as of a `.jsonl` file where its first line is a JSON object and
+    /// as of a `.txt` file else, with the SHA-256 of all that came in.
+    /// - Throws: `CorpusError`, naming "standard input".
+    public func readStandardInput(
+        onEmpty: (_ line: Int) -> Void = { _ in }
+    ) throws(CorpusError) -> (documents: [Document], sha256: String) {
+        let input = StandardInput()
+        let name = StandardInput.name
+        let documents =
+            try input.holdsObjects()
+            ? lines(TextLines(input), name, onEmpty)
+            : read(text: Self.text(input.contents(), path: name), path: name)
+        return (documents, try input.digest())
     }
 
     /// The windows of a text; `path` names it in errors.
@@ -97,8 +118,10 @@ public struct CorpusReader: Sendable {
 
     // MARK: Kinds of files
 
-    private func tokenFile(_ path: String) throws(CorpusError) -> [Int32] {
-        let bytes = try Self.bytes(path)
+    /// The windows of a file of ids. What no window needs is not read.
+    private func tokenFile(_ path: String) throws(CorpusError) -> [Document] {
+        let file = try Self.mapped(path)
+        let bytes = file.bytes
         let width = path.hasSuffix(".u16") ? 2 : 4
         guard bytes.count % width == 0 else {
             throw .unreadable(
@@ -106,28 +129,37 @@ public struct CorpusReader: Sendable {
                 problem: "\(bytes.count) bytes are not a whole number of \(width)-byte ids")
         }
         guard !bytes.isEmpty else { throw .empty(path: path) }
+        let prefix = try prefix(before: .ids, path)
+        let step = try room(beside: prefix)
+        let held = bytes.count / width
+        guard held >= step else { throw .tooShort(path: path, tokens: held, window: step) }
         var ids: [Int32] = []
-        ids.reserveCapacity(bytes.count / width)
-        for start in stride(from: 0, to: bytes.count, by: width) {
-            var id = 0
-            for place in 0..<width { id |= Int(bytes[start + place]) << (8 * place) }
-            guard id < vocabularySize else {
-                throw .tokenOutOfRange(
-                    path: path, place: "token \(start / width)", id: id,
-                    vocabularySize: vocabularySize)
+        let count = windowCount(tokens: held, step: step, prefix: prefix) * step
+        ids.reserveCapacity(count)
+        try withExtendedLifetime(file) { () throws(CorpusError) in
+            for index in 0..<count {
+                var id = 0
+                for place in 0..<width { id |= Int(bytes[index * width + place]) << (8 * place) }
+                guard id < vocabularySize else {
+                    throw .tokenOutOfRange(
+                        path: path, place: "token \(index)", id: id,
+                        vocabularySize: vocabularySize)
+                }
+                ids.append(Int32(id))
             }
-            ids.append(Int32(id))
         }
-        return ids
+        return try windows(ids, prefix: prefix, path: path)
     }
 
     private func lines(
-        _ path: String, _ onEmpty: (Int) -> Void
+        _ lines: TextLines, _ path: String, _ onEmpty: (Int) -> Void
     ) throws(CorpusError) -> [Document] {
         var documents: [Document] = []
-        let lines = try TextLines(path: path)
         var number = 0
-        while limit.map({ documents.count < $0 }) ?? true, let line = try lines.next() {
+        var tokens = 0
+        while documents.count < limit ?? .max, tokens < tokenLimit ?? .max,
+            let line = try lines.next()
+        {
             number += 1
             if TextLines.isBlank(line) { continue }
             let json: JSON
@@ -143,6 +175,7 @@ public struct CorpusReader: Sendable {
             document.labels = json["labels"]?.objectValue ?? [:]
             if let label = json["label"] { document.labels["label"] = label }
             documents.append(document)
+            tokens += document.tokens.count
         }
         guard !documents.isEmpty else { throw .empty(path: path) }
         return documents
@@ -211,11 +244,18 @@ public struct CorpusReader: Sendable {
         guard ids.count >= step else {
             throw .tooShort(path: path, tokens: ids.count, window: step)
         }
-        let count = min(limit ?? .max, ids.count / step)
+        let count = windowCount(tokens: ids.count, step: step, prefix: prefix)
         return (0..<count).map { index in
             Document(
                 tokens: prefix + ids[index * step..<(index + 1) * step], addedTokens: prefix.count)
         }
+    }
+
+    /// How many windows of `step` of `tokens` tokens are wanted.
+    private func windowCount(tokens: Int, step: Int, prefix: [Int32]) -> Int {
+        let length = step + prefix.count
+        let enough = tokenLimit.map { $0 / length + ($0 % length > 0 ? 1 : 0) } ?? .max
+        return min(limit ?? .max, enough, tokens / step)
     }
 
     /// Tokens of the data that fit a window behind `prefix`; at least 1.
@@ -240,15 +280,15 @@ public struct CorpusReader: Sendable {
 
     // MARK: Bytes
 
-    static func bytes(_ path: String) throws(CorpusError) -> [UInt8] {
+    private static func mapped(_ path: String) throws(CorpusError) -> MappedFile {
         do {
-            return try MappedFile.contents(path: path)
+            return try MappedFile(path: path)
         } catch {
             throw .file(error)
         }
     }
 
-    static func text(_ bytes: [UInt8], path: String) throws(CorpusError) -> String {
+    static func text(_ bytes: some Collection<UInt8>, path: String) throws(CorpusError) -> String {
         if let text = String(validating: bytes, as: UTF8.self) { return text }
         // Only now is the place worth finding: where the first ill-formed sequence begins.
         var parser = Unicode.UTF8.ForwardParser()

@@ -21,10 +21,13 @@ public struct ScoreRequest: Sendable, Equatable {
     public var tokens: [Int32]
     /// Tokens `firstScored...` are scored, each from those before it; at least 1.
     public var firstScored: Int
+    /// What the line calls itself, of any kind; nil where it does not.
+    public var id: JSON?
 
-    public init(tokens: [Int32], firstScored: Int) {
+    public init(tokens: [Int32], firstScored: Int, id: JSON? = nil) {
         self.tokens = tokens
         self.firstScored = firstScored
+        self.id = id
     }
 }
 
@@ -77,7 +80,7 @@ public struct ScoreRequestReader: Sendable {
             guard let prefix else { throw wrong(Self.noBOS) }
             ids = prefix + ids
             guard ids.count >= 2 else { throw wrong("\"tokens\" needs two ids or more") }
-            return ScoreRequest(tokens: ids, firstScored: 1)
+            return ScoreRequest(tokens: ids, firstScored: 1, id: json["id"])
         }
         let request = json["request"] ?? json
         if let text = json["text"]?.stringValue {
@@ -85,7 +88,7 @@ public struct ScoreRequestReader: Sendable {
             guard ids.count >= 2 else {
                 throw wrong("\"text\" is \(ids.count) tokens; scoring needs two or more")
             }
-            return ScoreRequest(tokens: ids, firstScored: 1)
+            return ScoreRequest(tokens: ids, firstScored: 1, id: json["id"])
         }
         guard let context = request["context"]?.stringValue,
             let continuation = request["continuation"]?.stringValue
@@ -94,7 +97,9 @@ public struct ScoreRequestReader: Sendable {
                 "expected \"tokens\", \"text\", \"context\" with \"continuation\", or an OLMES request"
             )
         }
-        return try split(context, continuation, try opened(number), wrong)
+        var scored = try split(context, continuation, try opened(number), wrong)
+        scored.id = json["id"]
+        return scored
     }
 
     private func opened(_ line: Int) throws(ScoreError) -> Tokenizer? {

@@ -239,9 +239,11 @@ extension Scorer.Score {
     }
 
     /// One line of `etd score`'s output. `n_tokens` counts the scored tokens.
-    public func json(index: Int) -> JSON {
-        var members: [(String, JSON)] = [
-            ("index", .number(index)),
+    /// - Parameter id: the request's own, if it has one.
+    public func json(index: Int, id: JSON? = nil) -> JSON {
+        var members: [(String, JSON)] = [("index", .number(index))]
+        if let id { members.append(("id", id)) }
+        members += [
             ("n_tokens", .number(logProbabilities.count)),
             ("logprobs", .array(logProbabilities.map { .number($0) })),
             ("sum_logprob", .number(sum)),

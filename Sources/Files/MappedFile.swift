@@ -8,12 +8,20 @@ public enum FileError: Error, Equatable, CustomStringConvertible {
     case invalidJSON(path: String, JSONError)
     /// The file is readable, but its content is not what it should be.
     case invalid(path: String, problem: String)
+    /// What would be written is there already.
+    case exists(path: String)
+    /// Another process writes there.
+    case busy(path: String)
 
     public var description: String {
         switch self {
         case .system(let path, let operation, let reason): "\(path): cannot \(operation): \(reason)"
         case .invalidJSON(let path, let error): "\(path): not valid JSON: \(error)"
         case .invalid(let path, let problem): "\(path): \(problem)"
+        case .exists(let path):
+            "\(path): exists; choose another name, or --overwrite to replace it"
+        case .busy(let path):
+            "\(path): another process is writing there; wait for it or choose another name"
         }
     }
 

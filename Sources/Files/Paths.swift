@@ -36,6 +36,11 @@ public enum Paths {
         return slash == path.startIndex ? "/" : String(path[..<slash])
     }
 
+    /// The last part of `path`.
+    public static func name(of path: String) -> String {
+        path.lastIndex(of: "/").map { String(path[path.index(after: $0)...]) } ?? path
+    }
+
     /// Whether `name` can only mean an entry of the folder it is looked up in: no separators, not
     /// `.` or `..`, not empty. What stands there may still be a link to elsewhere.
     public static func isPlainName(_ name: String) -> Bool {

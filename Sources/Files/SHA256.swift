@@ -37,6 +37,14 @@ public struct SHA256: ~Copyable {
             as: UTF8.self)
     }
 
+    /// The digest of a whole file, which is read through one buffer.
+    /// - Throws: `FileError.system`.
+    public static func hexadecimal(ofFile path: String) throws(FileError) -> String {
+        var hash = SHA256()
+        try FileChunks.forEach(path: path) { hash.update($0) }
+        return hash.hexadecimal()
+    }
+
     /// The digest of one piece, in 64 hexadecimal digits.
     public static func hexadecimal(of bytes: some Collection<UInt8>) -> String {
         var hash = SHA256()

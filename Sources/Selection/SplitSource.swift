@@ -5,8 +5,9 @@ import Records
 
 /// Turns what `--split` was given into the split to run.
 public enum SplitSource {
-    /// The notation if `argument` is one, else the split file of that name. What consists of digits,
-    /// `-`, `*` and `k` alone is a notation; a file of such a name is reached as `./7-4-5`.
+    /// The notation if `argument` is one, else the split file of that name, or the one of a run's
+    /// folder. What consists of digits, `-`, `*` and `k` alone is a notation; a file of such a name is
+    /// reached as `./7-4-5`.
     ///
     /// - Parameters:
     ///   - alternative: from 1; takes that alternative of a split file, also where it proposes one.
@@ -29,14 +30,19 @@ public enum SplitSource {
             guard alternative == nil else { throw .alternativeOfNotation(text: argument) }
             return (notation.split, notation.iterations)
         }
+        var isFolder: ObjCBool = false
+        let isRun =
+            FileManager.default.fileExists(atPath: argument, isDirectory: &isFolder)
+            && isFolder.boolValue
+        let path = isRun ? argument + "/split.json" : argument
         let record: SplitRecord
         do {
-            record = try SplitRecord.read(path: argument)
+            record = try SplitRecord.read(path: path)
         } catch {
             throw .file(error)
         }
         return try resolve(
-            record: record, path: argument, alternative: alternative, layers: layers,
+            record: record, path: path, alternative: alternative, layers: layers,
             fingerprint: fingerprint, allowMismatch: allowMismatch)
     }
 

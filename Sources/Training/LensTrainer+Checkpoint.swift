@@ -39,7 +39,8 @@ extension LensTrainer {
         }
         do {
             try TensorArchive.write(
-                translators.enumerated().flatMap { parts($0, $1) }, metadata: metadata, to: path)
+                translators.enumerated().flatMap { parts($0, $1) }, metadata: metadata,
+                to: Output(path, overwrite: true))
         } catch { throw .file(error) }
     }
 

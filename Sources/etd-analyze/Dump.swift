@@ -38,9 +38,14 @@ struct Dump: ParsableCommand {
             model: model, data: data, split: split, dump: dump, out: out, overwrite: overwrite,
             quiet: output.quiet
         ).run()
-        try Terminal.write(
+        let text =
             "\(out): \(summary.rows) tokens of \(summary.documents) documents, "
-                + "\(summary.bytes) bytes\n")
+            + "\(summary.bytes) bytes"
+        if out != "-" {
+            try Terminal.write(text + "\n")
+        } else if !output.quiet {
+            Terminal.note(text)
+        }
     }
 }
 

@@ -26,33 +26,43 @@ struct Lens: ParsableCommand {
     @OptionGroup(title: "Model options") var model: ModelOptions
     @OptionGroup(title: "Split options") var split: SplitOptions
     @OptionGroup(title: "Lens options") var tuned: TunedLensOptions
+    @OptionGroup var replacing: OverwriteOption
     @OptionGroup var output: OutputOptions
 
-    @Option(help: "The text to read.")
+    @Option(
+        help: "The text to read; - takes standard input, without the line end that it ends with.")
     var prompt: String
 
     @Option(help: "Candidates per cell of --json and --html, 1 to 5.")
     var topK = 5
 
-    @Option(help: ArgumentHelp("Also write a page for the browser here.", valueName: "file"))
+    @Option(
+        help: ArgumentHelp(
+            "Also write a page for the browser here; - writes it instead of the table.",
+            valueName: "file"))
     var html: String?
 
     @Flag(help: "Write JSON instead of a table.")
     var json = false
 
     func validate() throws {
+        if json, html == "-" {
+            throw ValidationError("--json and --html - both write to standard output; give one")
+        }
         guard (1...5).contains(topK) else {
             throw ValidationError("--top-k must be from 1 to 5, not \(topK)")
         }
     }
 
     func run() throws {
-        if let html { try AtomicFile.check(html) }
+        let page = try html.map { try Output($0, overwrite: replacing.overwrite) }
         let table = try LensRun(
-            model: model, split: split, lens: tuned, prompt: prompt, candidates: topK,
+            model: model, split: split, lens: tuned,
+            prompt: prompt == "-" ? Terminal.inputText() : prompt, candidates: topK,
             quiet: output.quiet
         ).table()
-        if let html { try AtomicFile.write(LensPage.page(table), to: html) }
+        try page?.write(LensPage.page(table).utf8)
+        if page?.kind == .standardOutput { return }
         if json {
             try Terminal.write(table.json.text() + "\n")
         } else {

@@ -34,6 +34,8 @@ struct Tasks: ParsableCommand {
     @Option(help: ArgumentHelp("Write the examples into this directory.", valueName: "dir"))
     var out: String?
 
+    @OptionGroup var replacing: OverwriteOption
+
     func validate() throws {
         guard examples >= 0 else {
             throw ValidationError("--examples must be 0 or more, not \(examples)")
@@ -49,7 +51,7 @@ struct Tasks: ParsableCommand {
     func run() throws {
         let text = try TasksRun(
             tasks: chosen(), named: !names.isEmpty, shown: examples, count: count, seed: seed,
-            out: out
+            out: out, overwrite: replacing.overwrite
         ).run(style: .detect(), width: TerminalStyle.width())
         try Terminal.write(text)
     }

@@ -39,6 +39,10 @@ struct TuneLens: ParsableCommand {
             model: model, data: data, training: training, out: out, overwrite: overwrite,
             quiet: output.quiet
         ).run()
-        try Terminal.write(header.table + "\(out)\n")
+        if out == "-" {
+            if !output.quiet { Terminal.note(header.table) }
+        } else {
+            try Terminal.write(header.table + "\(out)\n")
+        }
     }
 }

@@ -10,7 +10,7 @@ struct Score: ParsableCommand {
             {"context":…,"continuation":…} or an OLMES request, {"request":{"context","continuation"}}. \
             Each line of the output is {"index","n_tokens","logprobs","sum_logprob","is_greedy"}: \
             natural logarithms over the tokens from the second on, or over the continuation's; n_tokens \
-            counts them, index the input's lines from 0. Nothing is written unless every line is right.
+            counts them, index the input's lines from 0. A request's own "id" comes back. Nothing is written unless every line is right.
 
             Examples:
               etd score --model smollm2-135m-instruct --input in.jsonl --output out.jsonl
@@ -20,15 +20,22 @@ struct Score: ParsableCommand {
 
     @OptionGroup(title: "Model options") var model: ModelOptions
     @OptionGroup(title: "Split options") var split: SplitOptions
+    @OptionGroup var replacing: OverwriteOption
     @OptionGroup var output: OutputOptions
 
     @Option(
-        help: ArgumentHelp("The requests, a .jsonl or .jsonl.gz file.", valueName: "file"))
+        help: ArgumentHelp(
+            "The requests, a .jsonl or .jsonl.gz file, or - for standard input.",
+            valueName: "file"))
     var input: String
 
     @Option(
         name: .customLong("output"),
-        help: ArgumentHelp("Where the scores go; written when all are done.", valueName: "file"))
+        help: ArgumentHelp(
+            "Where the scores go; written when all are done. - is standard output.",
+            discussion: """
+                A file that is there is refused. Beside a file, <file>.run.json says what made it.
+                """, valueName: "file"))
     var scores: String
 
     @Option(help: "Special tokens before each text: auto (what the tokenizer adds), always, never.")
@@ -40,7 +47,7 @@ struct Score: ParsableCommand {
     func run() throws {
         try ScoreRun(
             model: model, split: split, input: input, output: scores, bos: bos,
-            lastLogits: lastLogits, quiet: output.quiet
+            lastLogits: lastLogits, overwrite: replacing.overwrite, quiet: output.quiet
         ).run()
     }
 }

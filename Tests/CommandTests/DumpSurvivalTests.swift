@@ -233,4 +233,55 @@ import Testing
                 path: moved + "/v.h5", part: "v.h5.parts/" + parts[1])
         ) { try ActivationFile(path: moved + "/v.h5") }
     }
+
+    /// What a pipe or standard output gets is no part of anything that stays.
+    @Test func aVirtualDumpNeedsAFile() throws {
+        let fixture = try DumpFixture(documents: 2)
+        var arguments = fixture.arguments("a.h5", ["--virtual"])
+        arguments[arguments.firstIndex(of: "--out")! + 1] = "-"
+        expectFailure(try CommandRunner(analyze)(arguments), naming: ["--virtual"])
+    }
+
+    /// A killed dump's parts are no leave to replace a file that came meanwhile.
+    @Test func aFileThatCameMeanwhileStays() throws {
+        let fixture = try DumpFixture(documents: 400)
+        let arguments = fixture.arguments("a.h5", ["--part-size", "0"])
+        let running = try CommandRunner(analyze).start(arguments)
+        let first = fixture.file("a.h5.parts/part-00000.h5")
+        while running.isRunning, !FileManager.default.fileExists(atPath: first) { usleep(500) }
+        running.send(SIGKILL)
+        _ = try running.finish()
+        try #require(FileManager.default.fileExists(atPath: first), "the dump was too fast")
+        let mine = try fixture.model.write("mine", to: "a.h5")
+        expectFailure(try CommandRunner(analyze)(arguments), naming: ["a.h5", "exists"])
+        #expect(try bytes(of: mine) == Data("mine".utf8))
+        let done = try CommandRunner(analyze)(arguments + ["--overwrite"])
+        #expect(done.code == 0, "\(done)")
+        #expect(try ActivationFile(path: mine).table.offsets.count == 400)
+    }
+
+    /// U+0000 inside, at the start and at the end, in texts and in labels, of one dump and of shards.
+    @Test func textsWithNul() throws {
+        let model = try TinyModel()
+        let labels = ["a\0b", "\0", "", "ends\0\0", "plain"]
+        let lines = labels.map { line(["text": "the thin", "label": .string($0)]) }
+        let data = try model.write(lines.joined(), to: "d.jsonl")
+        let dump = ["dump", "--model", model.path, "--data", data, "--labels", "--quiet", "--out"]
+        func stored(_ path: String) throws -> DumpTable.Values? {
+            try ActivationFile(path: path).table.labels.first?.values
+        }
+        let whole = model.file("a.h5")
+        #expect(try CommandRunner(analyze)(dump + [whole]).code == 0)
+        #expect(try stored(whole) == .texts(labels))
+        let shards = [model.file("1.h5"), model.file("2.h5")]
+        for (index, shard) in shards.enumerated() {
+            let made = try CommandRunner(analyze)(dump + [shard, "--shard", "\(index + 1)/2"])
+            #expect(made.code == 0, "\(made)")
+        }
+        let merged = model.file("m.h5")
+        try succeed(analyze, "merge", shards[0], shards[1], "--out", merged)
+        #expect(try bytes(of: merged) == bytes(of: whole))
+        let result = try CommandRunner(analyze)("inspect", whole, "--json")
+        #expect(result.code == 0 && !result.output.contains(0), "\(result)")
+    }
 }

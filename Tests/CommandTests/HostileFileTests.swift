@@ -114,7 +114,7 @@ import Testing
         let result = try CommandRunner(etd)(
             [
                 "score", "--model", model.path, "--input", model.file("in.jsonl"), "--output",
-                model.file("out.jsonl"), "--quiet",
+                model.file("out.jsonl"), "--quiet", "--overwrite",
             ], shell: "trap '' XFSZ; ulimit -f 1")
         expectFailure(result, naming: [model.file("out.jsonl"), "cannot write"])
         #expect(try bytes(of: model.file("out.jsonl")) == Data("old\n".utf8))

@@ -79,6 +79,46 @@ import Testing
         }
     }
 
+    /// Encoder, every pass and decoder are told apart in the JSON, the table and the page.
+    @Test func theRowsOfALoopedPlanAreLabelled() throws {
+        let model = try TinyModel()
+        let looped = ["--split", "1-2*2-1"]
+        let rows = try json(model, looped[0], looped[1])["rows"]?.arrayValue ?? []
+        #expect(
+            rows.map { $0["part"]?.stringValue } == [
+                "embedding", "encoder", "think", "think", "think", "think", "decoder",
+            ])
+        #expect(rows.map { $0["pass"]?.intValue } == [nil, nil, 1, 1, 2, 2, nil])
+        #expect(rows.map { $0["layer"]?.intValue } == [nil, 0, 1, 2, 1, 2, 3])
+        let page = model.file("lens.html")
+        let lens = ["lens", "--model", model.path, "--prompt", Self.prompt, "--html"]
+        let result = try CommandRunner(analyze)(lens + [page] + looped)
+        let starts = result.lines.dropFirst().map {
+            $0.split(separator: " ").prefix(3).joined(separator: " ")
+        }
+        #expect(
+            starts.map { $0.hasPrefix("──") } == [
+                true, false, true, false, false, true, false, false, true, false, true, false,
+            ], "\(result)")
+        for (index, start) in [
+            1: "decoder l3 6", 3: "pass 2 l2", 4: "pass 2 l1", 6: "pass 1 l2", 9: "encoder l0 1",
+        ] { #expect(starts[index] == start, "\(result)") }
+        #expect(starts[11].hasPrefix("embedding 0"))
+        let html = try String(contentsOfFile: page, encoding: .utf8)
+        for (label, count) in [
+            ("pass 1, layer 1", 1), ("pass 2, layer 2", 1), ("decoder, layer 3", 1),
+            ("encoder, layer 0", 1), ("embedding", 1),
+        ] {
+            #expect(html.components(separatedBy: ">\(label)</span>").count == count + 1)
+        }
+        #expect(html.components(separatedBy: " edge\"").count == 5)
+        // A plan without a think block has none of it.
+        let plain = model.file("plain.html")
+        _ = try CommandRunner(analyze)(lens + [plain, "--split", "1-2*1-1"])
+        #expect(try !String(contentsOfFile: plain, encoding: .utf8).contains("<tr class="))
+        #expect(try json(model)["rows"]?.arrayValue?.allSatisfy { $0["part"] == nil } == true)
+    }
+
     @Test func tableAndPage() throws {
         let model = try TinyModel()
         let page = model.file("lens.html")

@@ -56,7 +56,10 @@ struct WritingCommand: CustomTestStringConvertible, Sendable {
             }
             return ["merge"] + shards + ["--out", model.file("out/whole.h5")]
         },
-        WritingCommand(testDescription: "score", product: etd, files: ["scores.jsonl"]) { model in
+        WritingCommand(
+            testDescription: "score", product: etd,
+            files: ["scores.jsonl", "scores.jsonl.run.json"]
+        ) { model in
             try model.write(
                 String(repeating: line(["text": "the thin end"]), count: 30), to: "in.jsonl")
             return [

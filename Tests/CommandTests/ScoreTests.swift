@@ -15,7 +15,10 @@ struct Scores {
         let input = try model.write(requests.map(line).joined(), to: "requests.jsonl")
         let output = model.file("scores.jsonl")
         let result = try CommandRunner(etd)(
-            ["score", "--model", model.path, "--input", input, "--output", output] + arguments)
+            [
+                "score", "--model", model.path, "--input", input, "--output", output,
+                "--overwrite",
+            ] + arguments)
         try #require(result.code == 0, "\(result)")
         #expect(result.output.isEmpty)
         file = try bytes(of: output)
@@ -71,19 +74,17 @@ struct Scores {
         }
         // --iterations says the same as the number in the notation.
         let parts = notation.split(whereSeparator: { "-*".contains($0) })
+        let cut = "\(parts[0])-\(parts[1])-\(parts[3])"
         let apart = try Scores(
             model, requests,
             [
-                "--last-logits", "--split", "\(parts[0])-\(parts[1])-\(parts[3])", "--iterations",
-                String(parts[2]),
+                "--last-logits", "--split", cut, "--iterations", String(parts[2]),
             ])
         #expect(apart.file == looped.file)
         // k = 1 is the base model, byte for byte.
-        for split in [
-            "\(parts[0])-\(parts[1])-\(parts[3])", "\(parts[0])-\(parts[1])*1-\(parts[3])",
-        ] {
+        for split in [[cut, "--iterations", "1"], ["\(parts[0])-\(parts[1])*1-\(parts[3])"]] {
             #expect(
-                try Scores(model, requests, ["--last-logits", "--split", split]).file == base.file)
+                try Scores(model, requests, ["--last-logits", "--split"] + split).file == base.file)
         }
         #expect(looped.file != base.file)
     }
@@ -251,13 +252,16 @@ struct Scores {
 
         // A failure leaves the older file of that name, and so does a kill while writing.
         try model.write("older", to: "scores.jsonl")
-        try score(empty, output, naming: "empty.jsonl")
+        try score(input, output, naming: "--overwrite")
+        try fail(
+            etd, "score", "--model", model.path, "--input", empty, "--output", output,
+            "--overwrite", naming: ["empty.jsonl"])
         try model.write(
             String(repeating: line(["tokens": [3, 4, 5, 6, 7]]), count: 50), to: "many.jsonl")
         let killed = try CommandRunner(etd)(
             [
                 "score", "--model", model.path, "--input", model.file("many.jsonl"), "--output",
-                output,
+                output, "--overwrite",
             ], shell: "ulimit -f 1")
         #expect(killed.signal == SIGXFSZ, "\(killed)")
         #expect(try bytes(of: output) == Data("older".utf8))
@@ -266,7 +270,9 @@ struct Scores {
     @Test func tokensNeedNoTokenizerAndTextsSaySo() throws {
         let model = try TinyModel(tokenizer: false)
         #expect(try Scores(model, [["tokens": [3, 4]]]).lines.count == 1)
-        try FileManager.default.removeItem(atPath: model.file("scores.jsonl"))
+        for name in ["scores.jsonl", "scores.jsonl.run.json"] {
+            try FileManager.default.removeItem(atPath: model.file(name))
+        }
         let input = try model.write(line(["text": "the"]), to: "text.jsonl")
         try fail(
             etd, "score", "--model", model.path, "--input", input, "--output",
@@ -287,7 +293,8 @@ struct Scores {
         gzip.arguments = ["gzip", input]
         try gzip.run()
         gzip.waitUntilExit()
-        let quiet = try CommandRunner(etd)(arguments + ["--quiet", "--input", input + ".gz"])
+        let quiet = try CommandRunner(etd)(
+            arguments + ["--quiet", "--overwrite", "--input", input + ".gz"])
         #expect(quiet.code == 0 && quiet.errors.isEmpty, "\(quiet)")
         #expect(try bytes(of: output) == before)
     }

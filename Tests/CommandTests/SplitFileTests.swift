@@ -77,6 +77,44 @@ import Testing
         #expect(try scores("--split", file, "--iterations", "1") == scores())
     }
 
+    /// What names no number of iterations runs nothing: neither a notation nor a file nor a folder.
+    @Test func aSplitWithoutIterationsIsWrongUsage() throws {
+        let model = try TinyModel()
+        let input = try model.write(line(Self.requests[0]), to: "r.jsonl")
+        let score = ["score", "--model", model.path, "--input", input, "--output", model.file("o")]
+        func refused(_ arguments: [String], _ part: String) throws {
+            let result = try CommandRunner(etd)(score + arguments)
+            #expect(result.code == 64, "\(result)")
+            for part in [part, "--iterations 2", "1-2*2-1"] {
+                #expect(result.errors.contains(part), "\(result)")
+            }
+            #expect(names(in: model.file("o")) == nil && kind(model.file("o")) == nil)
+        }
+        try refused(["--split", "1-2-1"], "--split 1-2-1")
+        try refused(["--split", "1-2*k-1"], "--split 1-2*k-1")
+        let silent = try split(model) {
+            propose(&$0)
+            $0["iterations"] = ["recommended": nil, "maximum": nil]
+        }
+        try refused(["--split", silent], silent)
+        try refused(["--split", silent, "--allow-mismatch"], silent)
+        // A run's folder stands for the split.json in it.
+        let run = model.file("run")
+        try Data(contentsOf: URL(filePath: silent)).write(
+            to: URL(filePath: run + "/split.json"))
+        try refused(["--split", run], run)
+        let once = try Scores(model, Self.requests, ["--split", run, "--iterations", "2"])
+        #expect(try once.file == Scores(model, Self.requests, ["--split", "1-2*2-1"]).file)
+        try FileManager.default.removeItem(atPath: run + "/split.json")
+        expectFailure(
+            try CommandRunner(etd)(score + ["--split", run]), naming: [run, "split.json"])
+    }
+
+    private func kind(_ path: String) -> mode_t? {
+        var status = stat()
+        return lstat(path, &status) == 0 ? status.st_mode : nil
+    }
+
     @Test func aFileForOtherWeightsIsRefusedUnlessAllowed() throws {
         let model = try TinyModel()
         let file = try split(model) { propose(&$0) }

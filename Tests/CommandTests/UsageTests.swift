@@ -69,7 +69,14 @@ import Testing
             analyze, ["probe", "--model", "m", "--out", "o", "--probe-examples", "0"],
             "--probe-examples"
         ),
-        (analyze, ["probe", "--model", "m", "--out", "o", "--split", "1-1-1"], "--probes"),
+        (analyze, ["probe", "--model", "m", "--out", "o", "--split", "1-1*2-1"], "--probes"),
+        (analyze, ["probe", "--model", "m", "--out", "o", "--split", "1-1-1"], "--iterations 2"),
+        (analyze, ["dump", "--model", "m", "--out", "o", "--split", "1-1*k-1"], "1-1*2-1"),
+        (analyze, ["lens", "--model", "m", "--prompt", "a", "--split", "9-9-12"], "9-9*2-12"),
+        (
+            etd, ["score", "--model", "m", "--input", "i", "--output", "o", "--split", "9-9*k-12"],
+            "--iterations 2"
+        ),
         (
             analyze,
             ["probe", "--model", "m", "--out", "o", "--probes", "none", "--passes", "probes"],

@@ -283,4 +283,58 @@ import Tokenizers
             readingError(.ofIDs(vocabulary: 100, window: 4), path)
                 == .tokenOutOfRange(path: path, place: "line 2", id: id, vocabularySize: 100))
     }
+
+    // MARK: What is not needed
+
+    /// What stands behind the last document that is wanted is not even looked at.
+    @Test func nothingIsReadBehindTheTokensThatAreWanted() throws {
+        func reader(_ tokens: Int) -> CorpusReader {
+            CorpusReader(
+                tokenizer: nil, vocabularySize: 100, sequenceLength: 4, tokenLimit: tokens)
+        }
+        let lines = """
+            {"tokens": [1, 2, 3, 4]}
+            {"tokens": [5, 6, 7]}
+            not JSON
+            """
+        #expect(try documents(lines, reader(4)).map(\.tokens) == [[1, 2, 3, 4]])
+        #expect(try documents(lines, reader(5)).map(\.tokens) == [[1, 2, 3, 4], [5, 6, 7]])
+        #expect(throws: CorpusError.self) { try documents(lines, reader(8)) }
+        let folder = try ScratchDirectory()
+        // The id 200 in the third window is outside the vocabulary.
+        let ids: [UInt8] = (0..<12).flatMap { [$0 == 9 ? 200 : UInt8($0), 0] }
+        let path = try folder.write(ids, to: "ids.u16")
+        #expect(try reader(4).read(path: path).map(\.tokens) == [[0, 1, 2, 3]])
+        #expect(
+            try reader(5).read(path: path).map(\.tokens) == [[0, 1, 2, 3], [4, 5, 6, 7]])
+        #expect(throws: CorpusError.self) { try reader(9).read(path: path) }
+    }
+
+    /// A small packed file whose one line would fill the memory.
+    @Test func aLineHasALimit() throws {
+        let folder = try ScratchDirectory()
+        let path = folder.file("bomb.jsonl")
+        let zeros = [UInt8](repeating: 0x20, count: TextLines.longestLine + 1)
+        try folder.write(Array("{}\n".utf8) + zeros, to: "bomb.jsonl")
+        let gzip = Process()
+        gzip.executableURL = URL(filePath: "/usr/bin/env")
+        gzip.arguments = ["gzip", "-1", "-k", path]
+        try gzip.run()
+        gzip.waitUntilExit()
+        for name in [path, path + ".gz"] {
+            let lines = try TextLines(path: name)
+            #expect(try lines.next() == Array("{}".utf8))
+            #expect {
+                try lines.next()
+            } throws: { error in
+                "\(error)".contains(name) && "\(error)".contains("line 2")
+                    && "\(error)".contains("64 MiB")
+            }
+        }
+        // One that is just short enough is read.
+        try folder.write(zeros.dropLast() + [0x0A], to: "fits.jsonl")
+        let fits = try TextLines(path: folder.file("fits.jsonl"))
+        #expect(try fits.next()?.count == TextLines.longestLine)
+        #expect(try fits.next() == nil)
+    }
 }

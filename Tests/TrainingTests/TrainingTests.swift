@@ -143,7 +143,7 @@ import Training
             tunedKL: [0.5, 2, 3.5, 0.05])
         #expect(header.failures == [1, 2])
         let lens = trainer.lens
-        try lens.write(header, to: path)
+        try lens.write(header, to: Output(path))
         let read = try TunedLens.read(path, model: configuration, fingerprint: "f")
         #expect(read.header == header)
         #expect(weights(read.lens) == weights(lens))

@@ -17,4 +17,9 @@ void etd_mapping_add(const void *start, size_t length, const char *path);
 // To be called before the mapping goes.
 void etd_mapping_remove(const void *start);
 
+// Renaming without replacing, which Swift's module of the C library does not show: gives the file at
+// `from` the name `to` unless something has that name (-1 and EEXIST then), or -1 and EINVAL, ENOSYS or
+// EOPNOTSUPP where the system or the file system cannot do it.
+int etd_rename_new(const char *from, const char *to);
+
 #endif

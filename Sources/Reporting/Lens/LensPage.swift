@@ -147,17 +147,28 @@ public enum LensPage {
             """
         }
         var isFirst = true
+        var band: String?
         let rows = shown.reversed().map { row -> Markup in
+            let standing = row.place.map { " (\($0.text))" } ?? ""
             let cells = table.prompt.indices.map { column -> Markup in
                 guard column < row.cells.count else { return "<td></td>" }
                 defer { isFirst = false }
                 return cell(
                     row.cells[column], highest,
-                    place: "Boundary \(row.boundary), after "
+                    place: "Boundary \(row.boundary)\(standing), after "
                         + "“\(LensTable.marked(table.prompt[column].text))”",
                     tabIndex: isFirst ? 0 : -1)
             }
-            return "<tr><th scope=\"row\">\(row.boundary)</th>\(cells)</tr>\n"
+            guard let place = row.place else {
+                return "<tr><th scope=\"row\">\(row.boundary)</th>\(cells)</tr>\n"
+            }
+            let edge: Markup = band != nil && band != place.band ? " edge" : ""
+            band = place.band
+            return """
+                <tr class="band \(place.style)\(edge)"><th scope="row"><span class="part">\(place.text)\
+                </span> \(row.boundary)</th>\(cells)</tr>
+
+                """
         }
         return """
             <table><thead><tr><th scope="col"><span class="corner">Boundary</span></th>\(head)</tr>\
@@ -228,6 +239,13 @@ public enum LensPage {
         td>bdi{display:block;overflow:hidden;text-overflow:ellipsis}
         :root{--shadecolor:#4d9be6}
         @media screen and (prefers-color-scheme:dark){:root{--shadecolor:#1f78d1}}
+        .band th{white-space:nowrap;border-left:5px solid var(--bandcolor)}
+        .part{color:var(--soft);font-weight:400;margin-right:.6em}
+        .edge th,.edge td{border-top:2px solid var(--ink)}
+        .embedding,.encoder{--bandcolor:#7a8794}
+        .think{--bandcolor:#d9822b}
+        .think.even{--bandcolor:#b5478f}
+        .decoder{--bandcolor:#2f9e6e}
         .settled{outline:1.5px solid var(--ink);outline-offset:-1.5px}
         .tip{display:none}
         td:hover .tip,td:focus .tip{display:block;position:fixed;z-index:9;right:12px;bottom:12px;\

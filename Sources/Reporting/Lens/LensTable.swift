@@ -55,10 +55,13 @@ public struct LensTable: Sendable, Equatable {
         public var boundary: Int
         /// One per token of the prompt; missing ones are shown empty.
         public var cells: [Cell]
+        /// nil where every layer runs once: the boundary says it all then.
+        public var place: Place?
 
-        public init(boundary: Int, cells: [Cell]) {
+        public init(boundary: Int, cells: [Cell], place: Place? = nil) {
             self.boundary = boundary
             self.cells = cells
+            self.place = place
         }
     }
 
@@ -97,10 +100,8 @@ public struct LensTable: Sendable, Equatable {
         func json(_ rows: [Row]) -> JSON {
             .array(
                 rows.map { row in
-                    [
-
-                        "boundary": .number(row.boundary),
-                        "cells": .array(
+                    let cells: JSON =
+                        .array(
                             row.cells.map { cell in
                                 [
                                     "top": .array(
@@ -114,8 +115,10 @@ public struct LensTable: Sendable, Equatable {
                                     "final_rank": .number(cell.finalRank),
                                     "final_probability": .number(cell.finalProbability),
                                 ]
-                            }),
-                    ]
+                            })
+                    return object(
+                        [("boundary", .number(row.boundary))] + (row.place?.json ?? [])
+                            + [("cells", cells)])
                 })
         }
         var members: [(String, JSON)] = [
@@ -151,7 +154,13 @@ public struct LensTable: Sendable, Equatable {
     public func text(width: Int, color: Bool) -> String {
         let style = TerminalStyle(color: color)
         let rows = shownRows
-        let gutter = max(2, rows.map { "\($0.boundary)".count }.max() ?? 0)
+        let digits = max(2, rows.map { "\($0.boundary)".count }.max() ?? 0)
+        func name(_ row: Row) -> String {
+            // The place first, so that the numbers stand below each other.
+            let place = row.place.map { $0.band + ($0.layer.map { " l\($0)" } ?? "") + " " } ?? ""
+            return place + TerminalText.padded("\(row.boundary)", to: digits, .right)
+        }
+        let gutter = max(digits, rows.map { name($0).count }.max() ?? 0)
         let cellWidth = 10
         let perBlock = max(1, (width - gutter) / (cellWidth + 1))
         var blocks: [String] = []
@@ -162,7 +171,16 @@ public struct LensTable: Sendable, Equatable {
             }
             let names = columns.map { style.bold(fit(Self.marked(prompt[$0].text))) }
             var lines = [([String(repeating: " ", count: gutter)] + names).joined(separator: " ")]
+            var band: String?
             for row in rows.reversed() {
+                if let place = row.place, place.band != band {
+                    let rule = gutter + columns.count * (cellWidth + 1)
+                    let title = "── \(place.band) "
+                    lines.append(
+                        style.dim(
+                            title + String(repeating: "─", count: max(2, rule - title.count))))
+                    band = place.band
+                }
                 let cells = columns.map { column -> String in
                     guard column < row.cells.count, let best = row.cells[column].top.first else {
                         return fit("")
@@ -171,8 +189,8 @@ public struct LensTable: Sendable, Equatable {
                     if row.cells[column].finalRank == 1 { return style.ink(.green, text) }
                     return best.probability < 0.1 ? style.dim(text) : text
                 }
-                let name = TerminalText.padded("\(row.boundary)", to: gutter, .right)
-                lines.append(([name] + cells).joined(separator: " "))
+                let label = TerminalText.padded(name(row), to: gutter, .right)
+                lines.append(([label] + cells).joined(separator: " "))
             }
             // Without colour the padding of the last column is only noise.
             blocks.append(

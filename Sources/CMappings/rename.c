@@ -1,0 +1,9 @@
+#define _GNU_SOURCE
+#include "etd_mappings.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+
+int etd_rename_new(const char *from, const char *to) {
+    return renameat2(AT_FDCWD, from, AT_FDCWD, to, RENAME_NOREPLACE);
+}

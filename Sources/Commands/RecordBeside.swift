@@ -1,0 +1,51 @@
+import Files
+import Foundation
+import Models
+import Records
+import Tensors
+
+/// `<output>.run.json` beside a regular file; nothing beside what is none.
+struct RecordBeside {
+    private let path: String?
+    private let overwrite: Bool
+
+    /// - Throws: `FileError.exists` for a file of that name that is no such record, unless it shall be
+    ///   replaced. A record whose output is gone describes nothing, and is no obstacle.
+    init(_ output: Output) throws(FileError) {
+        overwrite = output.overwrite
+        guard output.isFile else {
+            path = nil
+            return
+        }
+        let path = output.path + EngineRunRecord.suffix
+        self.path = path
+        let isOurs =
+            (try? JSON.read(path: path))?["schema"]?.stringValue == EngineRunRecord.schema
+        _ = try Output(path, overwrite: overwrite || isOurs)
+    }
+
+    /// An older output's: it does not describe the one that takes its place.
+    func removeOlder() throws(FileError) {
+        guard let path, Paths.kind(path) == .file, unlink(path) != 0 else { return }
+        throw .system(
+            path: path, operation: "remove", reason: String(cString: strerror(errno)))
+    }
+
+    func write(_ record: EngineRunRecord) throws(FileError) {
+        guard let path else { return }
+        try Output(path, overwrite: overwrite).write((record.json.text() + "\n").utf8)
+    }
+}
+
+extension EngineRunRecord {
+    /// What this process runs.
+    init(model options: ModelOptions, split: SplitOptions, loaded: LoadedModel) throws {
+        let chosen = try split.chosen(for: loaded)
+        self.init(
+            arguments: CommandLine.arguments, versions: Product.versions,
+            blasCoreType: MatrixProduct.blasCoreType, threads: Parallel.threads,
+            model: try loaded.record(hashed: false), split: chosen?.split,
+            iterations: chosen?.iterations ?? 1, precision: options.arithmetic.rawValue,
+            created: Date.now.formatted(.iso8601))
+    }
+}

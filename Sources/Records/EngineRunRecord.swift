@@ -1,0 +1,67 @@
+import Files
+
+/// `<output>.run.json`, schema `etd-engine-run/v1`: what made the file beside it.
+public struct EngineRunRecord: Sendable, Equatable {
+    public static let schema = "etd-engine-run/v1"
+
+    /// What is put behind the output's name.
+    public static let suffix = ".run.json"
+
+    public var arguments: [String]
+    /// Program and library versions by name.
+    public var versions: [String: String]
+    /// OpenBLAS's name for the CPU its kernels were chosen for.
+    public var blasCoreType: String
+    public var threads: Int
+    public var model: ModelRecord
+    /// nil for the model as it is.
+    public var split: Split?
+    /// How often the think block ran; 1 for the model as it is.
+    public var iterations: Int
+    public var precision: String
+    /// UTC, ISO 8601.
+    public var created: String
+
+    public init(
+        arguments: [String], versions: [String: String], blasCoreType: String, threads: Int,
+        model: ModelRecord, split: Split?, iterations: Int, precision: String, created: String
+    ) {
+        self.arguments = arguments
+        self.versions = versions
+        self.blasCoreType = blasCoreType
+        self.threads = threads
+        self.model = model
+        self.split = split
+        self.iterations = iterations
+        self.precision = precision
+        self.created = created
+    }
+
+    public var json: JSON {
+        let cut: JSON =
+            split.map {
+                [
+                    "encoder": .number($0.encoder), "think": .number($0.think),
+                    "decoder": .number($0.decoder),
+                ]
+            } ?? .null
+        let notation: JSON =
+            split.map { .string("\($0.encoder)-\($0.think)*\(iterations)-\($0.decoder)") } ?? .null
+        return [
+            "schema": .string(Self.schema),
+            "created": .string(created),
+            "arguments": .array(arguments.map(JSON.string)),
+            "versions": .object(
+                JSON.Object(
+                    uniqueKeysWithValues: versions.sorted { $0.key < $1.key }
+                        .map { ($0.key, JSON.string($0.value)) })),
+            "blas_core_type": .string(blasCoreType),
+            "threads": .number(threads),
+            "model": model.json,
+            "split": cut,
+            "notation": notation,
+            "iterations": .number(iterations),
+            "precision": .string(precision),
+        ]
+    }
+}
