@@ -86,7 +86,7 @@ let package = Package(
         .target(
             name: "Evaluation",
             dependencies: [
-                "Files", "Tensors", "Tokenizers", "Corpus", "Plans", "Models", "CKernels",
+                "Files", "Tensors", "Tokenizers", "Plans", "Models", "CKernels",
             ]),
         .target(
             name: "Selection",
