@@ -3,6 +3,7 @@ import Corpus
 import Files
 import Foundation
 import Models
+import Plans
 import Reporting
 import Tokenizers
 

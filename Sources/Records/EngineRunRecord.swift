@@ -1,4 +1,5 @@
 import Files
+import Plans
 
 /// `<output>.run.json`, schema `etd-engine-run/v1`: what made the file beside it.
 public struct EngineRunRecord: Sendable, Equatable {

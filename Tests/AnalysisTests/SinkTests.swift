@@ -83,9 +83,10 @@ import Testing
                 add("contribution_cosine_nosink", layer, steps.map(\.contributionCosine))
             }
             for boundary in 0...layers {
-                let rows = ordinary.map { position -> (p: [Double], token: Int32?) in
+                let rows = try ordinary.map { position -> (p: [Double], token: Int32?) in
                     var out = [Float](repeating: 0, count: model.configuration.vocabularySize)
-                    model.logits(of: recorder.states[boundary][position], rows: 1, into: &out)
+                    try model.logits(
+                        of: recorder.states[boundary][position], rows: 1, into: &out)
                     let top = Double(out.max() ?? 0)
                     let sum = log(out.reduce(0) { $0 + exp(Double($1) - top) }) + top
                     return (
