@@ -9,7 +9,8 @@
 // Every function that is used, once: a new one is a line here, one in the header, and its call below.
 #define ETD_OPENBLAS(use) \
     use(openblas_get_corename) use(openblas_get_config) use(openblas_set_num_threads) \
-    use(cblas_sgemm) use(cblas_dgemm) use(cblas_dsyrk) use(dsyevd_) use(dpotrf_) use(dpotrs_)
+    use(cblas_sgemm) use(cblas_dgemm) use(cblas_dsyrk) use(cblas_dsyr) use(cblas_dger) \
+    use(dsyevd_) use(dpotrf_) use(dpotrs_)
 
 static struct {
 #define ETD_MEMBER(name) __typeof__(&name) name;
@@ -63,6 +64,16 @@ void cblas_dgemm(CBLAS_ORDER order, CBLAS_TRANSPOSE trans_a, CBLAS_TRANSPOSE tra
 void cblas_dsyrk(CBLAS_ORDER order, CBLAS_UPLO triangle, CBLAS_TRANSPOSE trans, blasint n, blasint k,
                  double alpha, const double *a, blasint lda, double beta, double *c, blasint ldc) {
     ETD_LOADED.cblas_dsyrk(order, triangle, trans, n, k, alpha, a, lda, beta, c, ldc);
+}
+
+void cblas_dsyr(CBLAS_ORDER order, CBLAS_UPLO triangle, blasint n, double alpha, const double *x,
+                blasint incx, double *a, blasint lda) {
+    ETD_LOADED.cblas_dsyr(order, triangle, n, alpha, x, incx, a, lda);
+}
+
+void cblas_dger(CBLAS_ORDER order, blasint m, blasint n, double alpha, const double *x, blasint incx,
+                const double *y, blasint incy, double *a, blasint lda) {
+    ETD_LOADED.cblas_dger(order, m, n, alpha, x, incx, y, incy, a, lda);
 }
 
 void dsyevd_(const char *job, const char *triangle, const blasint *n, double *a, const blasint *stride,

@@ -26,7 +26,8 @@ import Testing
                 atPath: folder, withIntermediateDirectories: false)
             self.command = command
             arguments = try command.prepare(model)
-            let found = arguments.lastIndex { $0.hasPrefix(model.file("out/")) }
+            let start = model.file("out/")
+            let found = arguments.lastIndex { $0.hasPrefix(start) }
             place = try #require(found)
         }
 

@@ -32,6 +32,11 @@ void cblas_dgemm(CBLAS_ORDER order, CBLAS_TRANSPOSE trans_a, CBLAS_TRANSPOSE tra
 // One triangle of C ← alpha · A · Aᵀ + beta · C, or of Aᵀ · A.
 void cblas_dsyrk(CBLAS_ORDER order, CBLAS_UPLO triangle, CBLAS_TRANSPOSE trans, blasint n, blasint k,
                  double alpha, const double *a, blasint lda, double beta, double *c, blasint ldc);
+// One triangle of A ← alpha · x · xᵀ + A, and A ← alpha · x · yᵀ + A.
+void cblas_dsyr(CBLAS_ORDER order, CBLAS_UPLO triangle, blasint n, double alpha, const double *x,
+                blasint incx, double *a, blasint lda);
+void cblas_dger(CBLAS_ORDER order, blasint m, blasint n, double alpha, const double *x, blasint incx,
+                const double *y, blasint incy, double *a, blasint lda);
 
 // LAPACK by its Fortran names. Strings pass their lengths at the end.
 // Eigenvalues of a symmetric matrix.
