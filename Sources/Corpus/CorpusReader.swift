@@ -132,9 +132,10 @@ public struct CorpusReader: Sendable {
         let prefix = try prefix(before: .ids, path)
         let step = try room(beside: prefix)
         let held = bytes.count / width
-        guard held >= step else { throw .tooShort(path: path, tokens: held, window: step) }
         var ids: [Int32] = []
-        let count = windowCount(tokens: held, step: step, prefix: prefix) * step
+        // Of a file that fills no window every id is looked at: one that does not fit says more.
+        let count =
+            held < step ? held : windowCount(tokens: held, step: step, prefix: prefix) * step
         ids.reserveCapacity(count)
         try withExtendedLifetime(file) { () throws(CorpusError) in
             for index in 0..<count {
@@ -148,6 +149,7 @@ public struct CorpusReader: Sendable {
                 ids.append(Int32(id))
             }
         }
+        guard held >= step else { throw .tooShort(path: path, tokens: held, window: step) }
         return try windows(ids, prefix: prefix, path: path)
     }
 
@@ -155,6 +157,7 @@ public struct CorpusReader: Sendable {
         _ lines: TextLines, _ path: String, _ onEmpty: (Int) -> Void
     ) throws(CorpusError) -> [Document] {
         var documents: [Document] = []
+        var firstEmpty: Int?
         var number = 0
         var tokens = 0
         while documents.count < limit ?? .max, tokens < tokenLimit ?? .max,
@@ -169,6 +172,7 @@ public struct CorpusReader: Sendable {
                 throw .line(path: path, line: number, problem: "not valid JSON: \(error)")
             }
             guard var document = try document(json, path: path, line: number) else {
+                firstEmpty = firstEmpty ?? number
                 onEmpty(number)
                 continue
             }
@@ -177,7 +181,12 @@ public struct CorpusReader: Sendable {
             documents.append(document)
             tokens += document.tokens.count
         }
-        guard !documents.isEmpty else { throw .empty(path: path) }
+        guard !documents.isEmpty else {
+            guard let firstEmpty else { throw .empty(path: path) }
+            throw .line(
+                path: path, line: firstEmpty,
+                problem: "the document is empty, and no other line holds one; give some text")
+        }
         return documents
     }
 

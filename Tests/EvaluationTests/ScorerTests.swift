@@ -158,14 +158,16 @@ struct ScoredModel: Sendable, CustomTestStringConvertible {
     @Test func whatDoesNotFitTheModelIsRefused() throws {
         let scorer = Scorer(
             model: try ScoredModel(name: "llama-gqa").load(), plan: .identity(layers: 4))
-        let long = [Int32](repeating: 1, count: 129)
+        let long = [Int32](repeating: 1, count: 130)
         #expect(throws: ModelError.tooLong(tokens: 129, context: 128)) {
             try scorer.score(ScoreRequest(tokens: long, firstScored: 1))
         }
-        // The longest that fits.
-        #expect(
-            try scorer.score(ScoreRequest(tokens: long.dropLast(), firstScored: 1))
-                .logProbabilities.count == 127)
+        // The longest that fits: its last token is predicted and does not run, as in rolling windows.
+        let longest = ScoreRequest(tokens: long.dropLast(), firstScored: 1)
+        #expect(try scorer.score(longest).logProbabilities.count == 128)
+        #expect(throws: ModelError.tooLong(tokens: 129, context: 128)) {
+            try scorer.score(longest, lastLogits: true)
+        }
         for id: Int32 in [131, -1] {
             #expect(
                 throws: ModelError.tokenOutOfRange(id: id, position: 1, vocabularySize: 131)
