@@ -158,13 +158,21 @@ struct ScoredModel: Sendable, CustomTestStringConvertible {
         let scorer = Scorer(
             model: try ScoredModel(name: "llama-gqa").load(), plan: .identity(layers: 4))
         let long = [Int32](repeating: 1, count: 129)
+        // The last id runs only where its own logits are wanted: 129 of these run.
         #expect(throws: ModelError.tooLong(tokens: 129, context: 128)) {
-            try scorer.score(ScoreRequest(tokens: long, firstScored: 1))
+            try scorer.score(ScoreRequest(tokens: long, firstScored: 1), lastLogits: true)
         }
-        // The longest that fits.
+        #expect(throws: ModelError.tooLong(tokens: 129, context: 128)) {
+            try scorer.score(ScoreRequest(tokens: long + [1], firstScored: 1))
+        }
+        // The longest that fit.
         #expect(
-            try scorer.score(ScoreRequest(tokens: long.dropLast(), firstScored: 1))
-                .logProbabilities.count == 127)
+            try scorer.score(ScoreRequest(tokens: long, firstScored: 1))
+                .logProbabilities.count == 128)
+        #expect(
+            try scorer.score(
+                ScoreRequest(tokens: long.dropLast(), firstScored: 1), lastLogits: true
+            ).logProbabilities.count == 127)
         for id: Int32 in [131, -1] {
             #expect(
                 throws: ModelError.tokenOutOfRange(id: id, position: 1, vocabularySize: 131)
