@@ -101,7 +101,9 @@ import Tokenizers
         let nothing = try folder.write(#"{"text": ""}"#.utf8, to: "nothing.jsonl")
         #expect(
             readingError(.ofText(try Fixtures.plain(), window: 4), nothing)
-                == .empty(path: nothing))
+                == .line(
+                    path: nothing, line: 1,
+                    problem: "the document is empty, and no other line holds one; give some text"))
     }
 
     /// A tokenizer may have more ids than the embedding has rows: only one that occurs is wrong.
