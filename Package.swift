@@ -100,13 +100,18 @@ let package = Package(
                 "Files", "Tensors", "Tokenizers", "Corpus", "Plans", "Models", "Records",
                 "Activations", "COpenBLAS", "CKernels",
             ]),
+        .target(
+            name: "ModelStore",
+            dependencies: [
+                "Files", "Tensors", "Checkpoints", "Tokenizers", "Models", "Records",
+            ]),
         .target(name: "Reporting", dependencies: ["Files", "Plans", "Records"]),
         .target(
             name: "Commands",
             dependencies: [
                 "Files", "Tensors", "Checkpoints", "Tokenizers", "Corpus", "Plans", "Models",
                 "Records", "Activations", "Analysis", "Training", "Evaluation", "Selection",
-                "Probing", "Reporting", "CKernels",
+                "Probing", "ModelStore", "Reporting", "CKernels",
                 .product(name: "OrderedCollections", package: "swift-collections"),
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
@@ -120,7 +125,7 @@ let package = Package(
         .executableTarget(
             name: "etd",
             dependencies: [
-                "Tokenizers", "Commands",
+                "Tokenizers", "ModelStore", "Commands",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ]),
 
@@ -131,6 +136,7 @@ let package = Package(
         .testTarget(
             name: "FuzzTests", dependencies: ["Files", "Models", "TestSupport", "FuzzTargets"]),
         .testTarget(name: "FilesTests", dependencies: ["Files", "TestSupport"]),
+        .testTarget(name: "ModelStoreTests", dependencies: ["ModelStore", "TestSupport"]),
         .testTarget(name: "PlansTests", dependencies: ["Plans", "TestSupport"]),
         .testTarget(
             name: "TensorsTests",
@@ -140,7 +146,9 @@ let package = Package(
             dependencies: ["Files", "Tensors", "Checkpoints", "TestSupport"]),
         .testTarget(
             name: "TokenizersTests",
-            dependencies: ["Files", "Tokenizers", "Commands", "TestSupport"]),
+            dependencies: [
+                "Files", "Tokenizers", "ModelStore", "Commands", "TestSupport",
+            ]),
         .testTarget(
             name: "CorpusTests", dependencies: ["Tokenizers", "Corpus", "TestSupport"]),
         .testTarget(

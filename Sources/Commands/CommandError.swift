@@ -2,11 +2,9 @@ import Files
 
 /// What is wrong with the way a command was used, beyond what its arguments' types can say.
 public enum CommandError: Error, Equatable, CustomStringConvertible {
-    case noSuchModel(name: String, cache: String)
     case holdsAnotherRun(path: String)
     case notADirectory(path: String)
     case notARun(path: String, missing: String)
-    case noTokenizer(path: String)
     case tokenizer(path: String, problem: String)
     case line(path: String, line: Int, problem: String)
     case flag(name: String, problem: String)
@@ -19,17 +17,12 @@ public enum CommandError: Error, Equatable, CustomStringConvertible {
 
     private var text: String {
         switch self {
-        case .noSuchModel(let name, let cache):
-            "--model \(name): no such file, directory or fetched model (looked in \(cache)); "
-                + "`scripts/fetch-model \(name)` fetches it or says how"
         case .holdsAnotherRun(let path):
             "--out \(path): holds another run; choose another directory, or --overwrite to replace it"
         case .notADirectory(let path):
             "--out \(path): is not a directory; give the name of one, which is made if missing"
         case .notARun(let path, let missing):
             "\(path): is not a run directory: it has no \(missing); `etd-analyze probe` makes one"
-        case .noTokenizer(let path):
-            "\(path): has no tokenizer.json, which reading or writing text needs"
         case .tokenizer(let path, let problem): "\(path): \(problem)"
         case .line(let path, let line, let problem): "\(path): line \(line): \(problem)"
         case .flag(let name, let problem): "\(name): \(problem)"

@@ -3,6 +3,7 @@ import Analysis
 import Corpus
 import Files
 import Foundation
+import ModelStore
 import Models
 import Plans
 import Reporting

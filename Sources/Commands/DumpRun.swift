@@ -2,6 +2,7 @@ import Activations
 import Corpus
 import Files
 import Foundation
+import ModelStore
 import Models
 import Plans
 import Records
@@ -55,8 +56,7 @@ public struct DumpRun {
 
     private func makeFile() throws -> Summary {
         model.apply(quiet: quiet)
-        let loaded = try ModelSource(model.model).open(
-            arithmetic: model.arithmetic, quiet: quiet)
+        let loaded = try model.open(quiet: quiet)
         let plan = try split.plan(for: loaded)
         try check(loaded, plan)
         let all = cut(try data.documents(of: loaded, tokens: dump.tokens))
@@ -78,7 +78,7 @@ public struct DumpRun {
                     + "give --sequence-length 512")
         }
         let table = try table(
-            documents, layout, tokenizer: dump.text ? loaded.tokenizer() : nil,
+            documents, layout, tokenizer: dump.text ? loaded.requiredTokenizer() : nil,
             labels: dump.labels ? DumpLabels.read(all, path: data.data) : [])
 
         let target = try DumpTarget(
@@ -263,8 +263,7 @@ public struct DumpRun {
                 table.positions.append(Int32(position))
             }
         }
-        if dump.text {
-            guard let tokenizer else { throw CommandError.noTokenizer(path: model.model) }
+        if let tokenizer {
             table.texts = documents.map {
                 tokenizer.decode(
                     Array($0.tokens.dropFirst($0.addedTokens)), skipSpecialTokens: false)

@@ -1,5 +1,6 @@
 import Checkpoints
 import Files
+import ModelStore
 import Models
 import OrderedCollections
 import Tensors

@@ -30,13 +30,10 @@ public struct LensRun {
 
     public func table() throws -> LensTable {
         model.apply(quiet: quiet)
-        let loaded = try ModelSource(model.model).open(
-            arithmetic: model.arithmetic, quiet: quiet)
+        let loaded = try model.open(quiet: quiet)
         let plan = try split.plan(for: loaded)
         let tuned = try lens.lens(for: loaded)
-        guard let tokenizer = try loaded.tokenizer() else {
-            throw CommandError.noTokenizer(path: loaded.checkpoint.path)
-        }
+        let tokenizer = try loaded.requiredTokenizer()
         let prefix = BOSPolicy.auto.prefix(before: .text, { tokenizer }) ?? []
         let ids = prefix + (try tokenizer.encode(prompt, addSpecialTokens: false))
         guard !ids.isEmpty else {

@@ -2,6 +2,7 @@ import Activations
 import ArgumentParser
 import Files
 import Foundation
+import ModelStore
 import Models
 import Plans
 import Probing

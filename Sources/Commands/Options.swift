@@ -3,6 +3,7 @@ import ArgumentParser
 import Corpus
 import Files
 import Foundation
+import ModelStore
 import Models
 import Plans
 import Records
@@ -56,6 +57,18 @@ public struct ModelOptions: ParsableArguments {
                 "--precision bf16: this CPU has neither AVX512-BF16 nor, in a build with oneDNN, "
                     + "AMX; computing in f32")
         }
+    }
+
+    /// The model, with notes on what had to be assumed on standard error.
+    /// - Throws: `ModelStoreError`, `CheckpointError`, `ModelError`.
+    public func open(quiet: Bool) throws -> LoadedModel {
+        let source: ModelSource
+        do {
+            source = try ModelSource(model)
+        } catch {
+            throw CommandError.flag(name: "--model", problem: error.description)
+        }
+        return try source.open(arithmetic: arithmetic) { if !quiet { Terminal.note($0) } }
     }
 
     /// The arithmetic that the run uses.

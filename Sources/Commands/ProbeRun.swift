@@ -2,6 +2,7 @@ import Analysis
 import Corpus
 import Files
 import Foundation
+import ModelStore
 import Models
 import Plans
 import Probing
@@ -68,8 +69,7 @@ public struct ProbeRun {
         let clock = Stopwatch()
         model.apply(quiet: quiet)
 
-        let loaded = try ModelSource(model.model).open(
-            arithmetic: model.arithmetic, quiet: quiet)
+        let loaded = try model.open(quiet: quiet)
         let tuned = try lens.lens(for: loaded)
         let opened = clock.seconds
 
@@ -128,10 +128,7 @@ public struct ProbeRun {
         let plan = try split.plan(for: loaded)
         let given = try probing.tasks()
         // States from a dump need no tokenizer.
-        let tokenizer = given.isEmpty ? nil : try loaded.tokenizer()
-        guard tokenizer != nil || given.isEmpty else {
-            throw CommandError.noTokenizer(path: loaded.checkpoint.path)
-        }
+        let tokenizer = given.isEmpty ? nil : try loaded.requiredTokenizer()
         let pass = ProbingPass(
             model: loaded.model, plan: plan, tokenizer: tokenizer, bos: data.bos, depth: depth,
             seed: probing.seed)
@@ -274,9 +271,9 @@ extension DataOptions {
         } else {
             documents = try reader.read(path: path) { empty.append($0) }
         }
-        if let first = empty.first, !loaded.quiet {
+        if let first = empty.first {
             let lines = empty.count == 1 ? "1 line has" : "\(empty.count) lines have"
-            Terminal.note("\(path): \(lines) no text, left out (first: line \(first))")
+            loaded.note("\(path): \(lines) no text, left out (first: line \(first))")
         }
         return (documents, sha256)
     }

@@ -1,5 +1,6 @@
 import Files
 import Foundation
+import ModelStore
 import Models
 import Records
 import Tensors

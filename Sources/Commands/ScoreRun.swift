@@ -35,8 +35,7 @@ public struct ScoreRun {
         let output = try Output(output, overwrite: overwrite)
         let beside = try RecordBeside(output)
         model.apply(quiet: quiet)
-        let loaded = try ModelSource(model.model).open(
-            arithmetic: model.arithmetic, quiet: quiet)
+        let loaded = try model.open(quiet: quiet)
         let plan = try split.plan(for: loaded)
         let reader = ScoreRequestReader(tokenizer: loaded.lazyTokenizer, bos: bos, path: input)
         // Every line is read before the first is scored: a mistake on the last line shows at once.

@@ -3,6 +3,7 @@ import ArgumentParser
 import Corpus
 import Files
 import Foundation
+import ModelStore
 import Models
 import Reporting
 import Tensors
@@ -97,8 +98,7 @@ public struct TuneLensRun {
         defer { withExtendedLifetime(lock) {} }
         if let halfDone { TemporaryFile.removeStale(beside: [halfDone]) }
         model.apply(quiet: quiet)
-        let loaded = try ModelSource(model.model).open(
-            arithmetic: model.arithmetic, quiet: quiet)
+        let loaded = try model.open(quiet: quiet)
         let documents = try data.documents(of: loaded)
         let text = try LensText(
             documents, tokens: training.tokens ?? LensTrainingOptions.standardTokens)

@@ -1,5 +1,6 @@
 import ArgumentParser
 import Commands
+import ModelStore
 import Tokenizers
 
 struct Tokenize: ParsableCommand {
@@ -37,7 +38,7 @@ struct Tokenize: ParsableCommand {
 
     func run() throws {
         let input = try InputLines()
-        let tokenizer = try ModelSource(model).tokenizer()
+        let tokenizer = try ModelSource(model).tokenizer { Terminal.note($0) }
         let lines = TokenLines(tokenizer: tokenizer, jsonLines: jsonLines)
         var number = 0
         while let line = try input.next() {

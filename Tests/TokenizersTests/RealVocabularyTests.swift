@@ -3,6 +3,7 @@
 
 import Commands
 import Foundation
+import ModelStore
 import TestSupport
 import Testing
 import Tokenizers
