@@ -104,7 +104,8 @@ let package = Package(
         .executableTarget(
             name: "etd",
             dependencies: [
-                "Commands", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                "Commands", "Corpus", "Evaluation", "Reporting",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ]),
 
         .target(name: "TestSupport", dependencies: ["Files"], path: "Tests/TestSupport"),
