@@ -31,7 +31,7 @@ private struct EvalWorkplace {
         }.joined()
         try model.write(lines, to: "data/openbookqa.jsonl")
         try model.write(
-            lines + #"{"id":"long","question":"\#(String(repeating: "the ", count: 90))?","#
+            lines + #"{"id":"long","question":"\#(String(repeating: "the ", count: 150))?","#
                 + #""choices":["in","on"],"gold":0}"#,
             to: "data/arc_easy.jsonl")
         try model.write(
