@@ -90,6 +90,11 @@ public struct EvalRun {
         let plans = try EvalPlan.all(
             splits: splits, iterations: iterations, alternative: alternative,
             allowMismatch: allowMismatch, for: loaded)
+        if plans.count > 1, Paths.kind(Paths.join(out, EvalFolder.results)) != .missing {
+            throw CommandError.flag(
+                name: "--out \(out)",
+                problem: "holds results of one depth; several depths need another folder")
+        }
         let opened = clock.seconds
         let tokenizerHash = try loaded.tokenizerHash()
         let digest = digest(prepared, loaded, tokenizerHash)

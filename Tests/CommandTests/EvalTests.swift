@@ -221,6 +221,11 @@ private func numbers(_ json: JSON?) -> [Double] {
             try CommandRunner(etd)(
                 arguments.map { $0 == place.model.path ? stranger.path : $0 }),
             naming: ["another model", "--overwrite"])
+        // Nor do several depths go into folders beside them.
+        expectFailure(
+            try CommandRunner(etd)(arguments + ["--split", "1-2-1", "--iterations", "1,2"]),
+            naming: ["holds results", "another folder"])
+        #expect(names(in: place.model.file("R")) == ["items.jsonl", "results.json", "run.json"])
         try place.model.write("x", to: "file")
         expectFailure(
             try CommandRunner(etd)(place.arguments("winogrande", out: "file")),
@@ -318,18 +323,17 @@ private func numbers(_ json: JSON?) -> [Double] {
     @Test func badInputIsNamed() throws {
         let place = try EvalWorkplace()
         func expect(_ tasks: String, _ more: [String] = [], naming parts: [String]) throws {
+            // Without the fetched data and examples.
             expectFailure(
-                try CommandRunner(etd)(place.arguments(tasks, out: "bad", more)), naming: parts)
+                try CommandRunner(etd)(
+                    place.arguments(tasks, out: "bad", more),
+                    environment: ["XDG_CACHE_HOME": place.model.path]),
+                naming: parts)
             #expect(names(in: place.model.file("bad")) == nil)
         }
         try expect("opnbookqa", naming: ["did you mean openbookqa?"])
         try expect("gsm8k", naming: ["--grade"])
-        // Not even the fetched data are there.
-        expectFailure(
-            try CommandRunner(etd)(
-                place.arguments("hellaswag", out: "bad"),
-                environment: ["XDG_CACHE_HOME": place.model.path]),
-            naming: ["hellaswag: no data", "scripts/fetch-benchmarks"])
+        try expect("hellaswag", naming: ["hellaswag: no data", "scripts/fetch-benchmarks"])
         try expect("openbookqa", ["--shots", "3"], naming: ["3 examples"])
         try place.model.write(
             #"{"id":1,"question":"x","choices":["a","b"],"gold":2}"#, to: "data/csqa.jsonl")
