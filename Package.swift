@@ -125,7 +125,7 @@ let package = Package(
         .executableTarget(
             name: "etd",
             dependencies: [
-                "Tokenizers", "ModelStore", "Commands",
+                "Tokenizers", "ModelStore", "Commands", "Corpus", "Evaluation", "Reporting",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ]),
 

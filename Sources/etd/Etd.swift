@@ -20,5 +20,5 @@ struct Etd: ParsableCommand {
             usage.
             """,
         version: Product.version,
-        subcommands: [Tokenize.self, Score.self])
+        subcommands: [Tokenize.self, Score.self, Eval.self])
 }

@@ -77,7 +77,7 @@ public struct CommandRunner: Sendable {
     public func callAsFunction(_ arguments: String...) throws -> Result { try self(arguments) }
 
     /// Commands that compute.
-    private static let computing: Set = ["probe", "lens", "dump", "score", "tune-lens"]
+    private static let computing: Set = ["probe", "lens", "dump", "score", "tune-lens", "eval"]
 
     /// Goldens are f32, so commands that compute do it in f32 unless a test says otherwise.
     private static func withPrecision(_ arguments: [String]) -> [String] {

@@ -1,0 +1,261 @@
+import CKernels
+import Corpus
+import Evaluation
+import Files
+import Foundation
+import Models
+import Records
+import Reporting
+import Tensors
+
+/// `etd eval` from options to folders.
+public struct EvalRun {
+    public var model: ModelOptions
+    public var tasks: [String]
+    public var limit: Int?
+    public var shots: Int?
+    public var dataDirectories: [String]
+    public var shotsFile: String?
+    public var splits: [String]
+    public var iterations: [Int]?
+    public var alternative: Int?
+    public var allowMismatch: Bool
+    public var bos: BOSPolicy
+    public var out: String
+    public var overwrite: Bool
+    public var quiet: Bool
+
+    public init(
+        model: ModelOptions, tasks: [String], limit: Int?, shots: Int?, dataDirectories: [String],
+        shotsFile: String?, splits: [String], iterations: [Int]?, alternative: Int?,
+        allowMismatch: Bool, bos: BOSPolicy, out: String, overwrite: Bool, quiet: Bool
+    ) {
+        self.model = model
+        self.tasks = tasks
+        self.limit = limit
+        self.shots = shots
+        self.dataDirectories = dataDirectories
+        self.shotsFile = shotsFile
+        self.splits = splits
+        self.iterations = iterations
+        self.alternative = alternative
+        self.allowMismatch = allowMismatch
+        self.bos = bos
+        self.out = out
+        self.overwrite = overwrite
+        self.quiet = quiet
+    }
+
+    /// Where scripts/fetch-benchmarks writes.
+    public static var fetchedData: String {
+        let environment = ProcessInfo.processInfo.environment
+        let cache =
+            environment["XDG_CACHE_HOME"].flatMap { $0.isEmpty ? nil : $0 }
+            ?? (environment["HOME"] ?? "/root") + "/.cache"
+        return cache + "/etd/benchmarks"
+    }
+
+    /// The benchmarks asked for that this build can run.
+    private func benchmarks() throws -> [Benchmark] {
+        let asked = try BenchmarkRegistry.resolve(tasks)
+        let generated = asked.filter { !$0.hasOptions }.map(\.name)
+        let runnable = asked.filter(\.hasOptions)
+        if !generated.isEmpty {
+            let names = generated.joined(separator: ", ")
+            let problem =
+                "\(names) \(generated.count == 1 ? "needs" : "need") generated answers, which this build "
+                + "does not make; `etd eval --grade` scores predictions of other engines"
+            guard !runnable.isEmpty else {
+                throw CommandError.flag(name: "--tasks", problem: problem)
+            }
+            if !quiet { Terminal.note("--tasks: left out: \(problem)") }
+        }
+        return runnable
+    }
+
+    /// Runs it and gives what was measured, a record for each depth.
+    public func run() throws -> [ResultsRecord] {
+        let clock = Stopwatch()
+        let benchmarks = try benchmarks()
+        let data = BenchmarkData(
+            folders: dataDirectories + [Self.fetchedData], shotsFile: shotsFile)
+        let prepared = try benchmarks.map {
+            try PreparedTask($0, data: data, shots: shots, limit: limit)
+        }
+        model.apply(quiet: quiet)
+        let loaded = try ModelSource(model.model).open(arithmetic: model.arithmetic)
+        guard let tokenizer = try loaded.tokenizer() else {
+            throw CommandError.noTokenizer(path: loaded.checkpoint.path)
+        }
+        let plans = try EvalPlan.all(
+            splits: splits, iterations: iterations, alternative: alternative,
+            allowMismatch: allowMismatch, for: loaded)
+        if plans.count > 1, Paths.kind(Paths.join(out, EvalFolder.results)) != .missing {
+            throw CommandError.flag(
+                name: "--out \(out)",
+                problem: "holds results of one depth; several depths need another folder")
+        }
+        let opened = clock.seconds
+        let tokenizerHash = try loaded.tokenizerHash()
+        let digest = digest(prepared, loaded, tokenizerHash)
+        let folders = try plans.map { plan in
+            try EvalFolder(
+                plans.count == 1 ? out : Paths.join(out, plan.notation),
+                key: SHA256.hexadecimal(of: "\(digest) \(plan.notation)".utf8),
+                fingerprint: loaded.checkpoint.fingerprint, overwrite: overwrite)
+        }
+        let context = loaded.model.configuration.contextLength
+        let evaluator = Evaluator(
+            scoring: SeparatePlanScorer(model: loaded.model, plans: plans.map(\.plan)),
+            passes: plans.map(\.iterations), tokenizer: tokenizer, bos: bos, context: context)
+        let tokens = try ask(evaluator, prepared, folders, path: loaded.checkpoint.path)
+        let asked = clock.seconds
+        let modelRecord = try loaded.record(hashed: false)
+        var records: [ResultsRecord] = []
+        for (plan, folder) in zip(plans, folders) {
+            let scores = prepared.flatMap { TaskScore.all($0.benchmark, folder.items) }
+            let record = ResultsRecord(
+                model: modelRecord, split: plan.split, iterations: plan.iterations,
+                notation: plan.notation, precision: model.arithmetic.rawValue, bos: bos.rawValue,
+                maximumLength: context, limit: limit,
+                settings: prepared.map {
+                    ResultsRecord.Setting(
+                        name: $0.benchmark.name, shots: $0.shotCount, data: $0.path,
+                        notes: $0.notes)
+                },
+                tasks: scores.map(ResultsRecord.Task.init))
+            let run = runRecord(
+                loaded, tokenizerHash, digest, tokens: tokens,
+                timings: RunRecord.Timings(
+                    open: opened, tokenize: 0, pass: asked - opened, total: clock.seconds))
+            try folder.finish(record, run)
+            records.append(record)
+        }
+        return records
+    }
+
+    /// - Returns: tokens that items of this call held.
+    private func ask(
+        _ evaluator: Evaluator, _ prepared: [PreparedTask], _ folders: [EvalFolder], path: String
+    ) throws -> Int {
+        let total = prepared.reduce(0) { $0 + $1.itemCount } * folders.count
+        let progress = ProgressReporter(
+            label: "evaluating", total: total, unit: "items", quiet: quiet)
+        progress.skip(folders.reduce(0) { $0 + $1.items.count })
+        var tokens = 0
+        do {
+            for task in prepared {
+                try evaluator.run(
+                    task,
+                    isDone: { folders[$0].isDone(task.benchmark.name, $1, $2) },
+                    onItems: { plan, items in
+                        try folders[plan].add(items)
+                        tokens += items.reduce(0) { $0 + $1.tokens.reduce(0, +) }
+                        progress.advance(by: items.count, note: task.benchmark.title)
+                    })
+            }
+        } catch let error as ModelError {
+            progress.abandon()
+            throw CommandError.pass(path: path, problem: error.description)
+        } catch {
+            progress.abandon()
+            throw error
+        }
+        progress.finish()
+        return tokens
+    }
+
+    /// Of everything but the plan that decides an item's bytes.
+    private func digest(
+        _ prepared: [PreparedTask], _ loaded: LoadedModel, _ tokenizerHash: String
+    ) -> String {
+        var hash = SHA256()
+        hash.update("\(loaded.checkpoint.fingerprint) \(tokenizerHash)\n".utf8)
+        hash.update("\(model.arithmetic.rawValue) \(bos.rawValue)\n".utf8)
+        for task in prepared { task.digest(into: &hash) }
+        return hash.hexadecimal()
+    }
+
+    private func runRecord(
+        _ loaded: LoadedModel, _ tokenizerHash: String, _ digest: String, tokens: Int,
+        timings: RunRecord.Timings
+    ) -> RunRecord {
+        var usage = rusage()
+        getrusage(__rusage_who_t(RUSAGE_SELF.rawValue), &usage)
+        let level = etd_cpu_level_name(etd_cpu_level()).map { String(cString: $0) } ?? "unknown"
+        return RunRecord(
+            arguments: CommandLine.arguments,
+            versions: [
+                "etd-analyze": Product.version, "openblas": MatrixProduct.blasVersion,
+                "onednn": Arithmetic.oneDNNVersion ?? "none", "kernels": level,
+            ],
+            blasCoreType: MatrixProduct.blasCoreType, threads: Parallel.threads,
+            hashes: [
+                "model": loaded.checkpoint.fingerprint, "tokenizer": tokenizerHash,
+                "questions": digest,
+            ],
+            tokens: tokens, peakResidentBytes: usage.ru_maxrss * 1024, timings: timings,
+            selfChecks: [], created: Date.now.formatted(.iso8601))
+    }
+}
+
+extension ResultsRecord.Task {
+    init(_ score: TaskScore) {
+        self.init(
+            name: score.name, group: score.group, format: score.format.rawValue,
+            metric: score.metric.rawValue, value: score.interval.value, low: score.interval.low,
+            high: score.interval.high, items: score.items, truncated: score.truncated,
+            isPrimary: score.isPrimary)
+    }
+}
+
+/// The table of `etd eval`: tasks by depth.
+public enum EvalTable {
+    public static func text(_ records: [ResultsRecord], style: TerminalStyle) -> String {
+        guard let first = records.first else { return "" }
+        var rows: [[String]] = []
+        for task in first.tasks where task.isPrimary {
+            rows.append(
+                [task.name, task.format, task.metric, "\(task.items)"]
+                    + records.map { record in
+                        let found = record.tasks.first {
+                            $0.name == task.name && $0.format == task.format && $0.isPrimary
+                        }
+                        return found.map { percent($0.value, $0.low, $0.high) } ?? ""
+                    })
+        }
+        for best in first.olmesMaximum
+        where first.tasks.count(where: { $0.name == best.name && $0.isPrimary }) > 1 {
+            rows.append(
+                [best.name, "OLMES maximum", "", "\(best.items)"]
+                    + records.map { record in
+                        record.olmesMaximum.first { $0.name == best.name }
+                            .map { "\(percent($0.value)) (\($0.format))" } ?? ""
+                    })
+        }
+        let table = TerminalTable(
+            columns: [
+                .init("Task"), .init("Format"), .init("Metric"), .init("Items", isNumeric: true),
+            ] + records.map { .init($0.notation, isNumeric: true) }, rows: rows)
+        var text = table.text(style: style)
+        let cut = first.tasks.filter { $0.isPrimary && $0.truncated > 0 }
+        for task in cut {
+            text +=
+                "\(task.name) (\(task.format)): \(task.truncated) items lost the start of their context\n"
+        }
+        for setting in first.settings {
+            for note in setting.notes { text += "\(setting.name): \(note)\n" }
+        }
+        return text
+    }
+
+    static func percent(_ value: Double) -> String { fixed(100 * value) }
+
+    static func percent(_ value: Double, _ low: Double, _ high: Double) -> String {
+        "\(percent(value)) [\(percent(low)), \(percent(high))]"
+    }
+
+    static func fixed(_ value: Double, digits: Int = 1) -> String {
+        String(format: "%.\(digits)f", value)
+    }
+}
