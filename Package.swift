@@ -86,7 +86,7 @@ let package = Package(
         .target(
             name: "Evaluation",
             dependencies: [
-                "Files", "Tensors", "Tokenizers", "Plans", "Models", "CKernels",
+                "Files", "Tensors", "Tokenizers", "Corpus", "Plans", "Models", "CKernels",
             ]),
         .target(
             name: "Selection",
@@ -125,7 +125,7 @@ let package = Package(
         .executableTarget(
             name: "etd",
             dependencies: [
-                "Tokenizers", "ModelStore", "Commands", "Corpus", "Evaluation", "Reporting",
+                "Tokenizers", "Corpus", "Evaluation", "ModelStore", "Reporting", "Commands",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ]),
 

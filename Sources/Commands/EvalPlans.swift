@@ -1,5 +1,7 @@
 import ArgumentParser
+import ModelStore
 import Models
+import Plans
 import Records
 import Selection
 
@@ -12,8 +14,7 @@ struct EvalPlan {
 
     /// `base`, or such as `9-9*2-12`: also the name of its folder.
     var notation: String {
-        guard let split, iterations > 1 else { return "base" }
-        return "\(split.encoder)-\(split.think)*\(iterations)-\(split.decoder)"
+        iterations > 1 ? plan.notation : "base"
     }
 
     /// Every split at every number of iterations, each plan once; one iteration is the base model whatever

@@ -3,10 +3,12 @@ import Corpus
 import Evaluation
 import Files
 import Foundation
+import ModelStore
 import Models
 import Records
 import Reporting
 import Tensors
+import Tokenizers
 
 /// `etd eval` from options to folders.
 public struct EvalRun {
@@ -83,10 +85,8 @@ public struct EvalRun {
             try PreparedTask($0, data: data, shots: shots, limit: limit)
         }
         model.apply(quiet: quiet)
-        let loaded = try ModelSource(model.model).open(arithmetic: model.arithmetic)
-        guard let tokenizer = try loaded.tokenizer() else {
-            throw CommandError.noTokenizer(path: loaded.checkpoint.path)
-        }
+        let loaded = try model.open(quiet: quiet)
+        let tokenizer = try loaded.requiredTokenizer()
         let plans = try EvalPlan.all(
             splits: splits, iterations: iterations, alternative: alternative,
             allowMismatch: allowMismatch, for: loaded)

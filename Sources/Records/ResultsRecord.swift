@@ -1,4 +1,5 @@
 import Files
+import Plans
 
 /// `results.json`, schema `etd-results/v1`: what one evaluation of one plan measured.
 public struct ResultsRecord: Sendable, Equatable {

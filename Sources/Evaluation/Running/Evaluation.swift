@@ -195,6 +195,7 @@ public final class Evaluator {
         } catch {
             switch error {
             case .line(_, _, let problem): throw wrong(problem)
+            case .tokenizer(_, _, let error): throw wrong(error.description)
             }
         }
         let surplus = request.tokens.count - context

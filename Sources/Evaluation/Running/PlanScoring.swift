@@ -1,4 +1,5 @@
 import Models
+import Plans
 
 /// Scores requests under several layer plans. The seam between what is asked and how it is run: an
 /// implementation may run what plans have in common once.
