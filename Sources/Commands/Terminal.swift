@@ -9,6 +9,11 @@ public enum Terminal {
         try? FileHandle.standardError.write(contentsOf: Data((text + "\n").utf8))
     }
 
+    /// Whether a result of this name goes to standard output, where nothing else may go then.
+    public static func isStandardOutput(_ out: String) throws(FileError) -> Bool {
+        try Output(out, overwrite: true).kind == .standardOutput
+    }
+
     /// Text on standard output.
     /// - Throws: `FileError.system`, as on a full disk.
     public static func write(_ text: String) throws(FileError) {

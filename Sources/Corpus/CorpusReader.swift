@@ -133,7 +133,7 @@ public struct CorpusReader: Sendable {
         let step = try room(beside: prefix)
         let held = bytes.count / width
         var ids: [Int32] = []
-        // Of a file that fills no window every id is looked at: one that does not fit says more.
+        // Of fewer than a window needs all are read: a wrong kind of file shows at its ids first.
         let count =
             held < step ? held : windowCount(tokens: held, step: step, prefix: prefix) * step
         ids.reserveCapacity(count)

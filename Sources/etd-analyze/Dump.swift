@@ -41,7 +41,7 @@ struct Dump: ParsableCommand {
         let text =
             "\(out): \(summary.rows) tokens of \(summary.documents) documents, "
             + "\(summary.bytes) bytes"
-        if out != "-" {
+        if try !Terminal.isStandardOutput(out) {
             try Terminal.write(text + "\n")
         } else if !output.quiet {
             Terminal.note(text)

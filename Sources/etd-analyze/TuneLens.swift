@@ -39,7 +39,7 @@ struct TuneLens: ParsableCommand {
             model: model, data: data, training: training, out: out, overwrite: overwrite,
             quiet: output.quiet
         ).run()
-        if out == "-" {
+        if try Terminal.isStandardOutput(out) {
             if !output.quiet { Terminal.note(header.table) }
         } else {
             try Terminal.write(header.table + "\(out)\n")

@@ -3,6 +3,7 @@ import Commands
 import Corpus
 import Evaluation
 import Reporting
+import Tokenizers
 
 struct Eval: ParsableCommand {
     static let configuration = CommandConfiguration(

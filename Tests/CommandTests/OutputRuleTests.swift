@@ -100,7 +100,7 @@ import Testing
         let (pipe, got) = (fixture.folder + "/pipe", fixture.folder + "/got")
         #expect(mkfifo(pipe, 0o600) == 0)
         for more in [[], ["--overwrite"]] {
-            let result = try fixture.run(pipe, more, shell: "cat '\(pipe)' > '\(got)' &")
+            let result = try fixture.run(pipe, more, shell: "{ cat '\(pipe)' > '\(got)' & }")
             #expect(result.code == 0, "\(result)")
             #expect(kind(pipe) == S_IFIFO)
             let deadline = Date.now + 60
@@ -219,7 +219,9 @@ import Testing
         let model = try TinyModel()
         let text = String(repeating: "the thin end in the thing ", count: 8)
         let lines = line(["text": "the thin"]) + "\n" + line(["text": "end in the thin"])
-        for (content, name) in [(text, "data.txt"), (lines, "data.jsonl"), ("{ the", "brace.txt")] {
+        for (content, name) in [
+            (text, "data.txt"), (lines, "data.jsonl"), ("{ \(text)", "brace.txt"),
+        ] {
             let path = try model.write(content, to: name)
             let more = ["--sequence-length", "4", "--sequences", "2"]
             let file = try ProbeFiles(model, ["--data", path] + more, out: "file-" + name)
@@ -266,6 +268,10 @@ import Testing
             return result.errors.contains("libopenblas")
         }
         #expect(try !loaded(["tasks"]))
-        #expect(try loaded(["lens", "--model", model.path, "--prompt", "the thin"]))
+        #expect(
+            try loaded([
+                "probe", "--model", model.path, "--out", model.file("run"), "--sequences", "1",
+                "--sequence-length", "8",
+            ]))
     }
 }

@@ -140,7 +140,7 @@ import Testing
     }
 
     @Test(arguments: [
-        ("1-1-1", ["--split 1-1-1", "3 layers", "has 4"]),
+        ("1-1*2-1", ["--split 1-1*2-1", "3 layers", "has 4"]),
         ("1-2*2-2", ["--split 1-2*2-2", "5 layers", "has 4"]),
         ("2-0-2", ["--split 2-0-2", "think"]),
         ("1-3", ["--split 1-3", "7-4-5"]),

@@ -23,7 +23,7 @@ struct FileTests {
         #expect(try scratch.names() == ["out.txt"])
     }
 
-    /// The target is a folder with content, so that the very last step, the rename, fails.
+    /// The target is a folder with content.
     @Test func aFailureLeavesNothingBehind() throws {
         let scratch = try ScratchDirectory()
         try FileManager.default.createDirectory(
@@ -31,7 +31,7 @@ struct FileTests {
         try scratch.write([1], to: "taken/inside")
         let path = scratch.file("taken")
         let error = try #require(throws: FileError.self) { try AtomicFile.write("x", to: path) }
-        #expect(error.description.hasPrefix("\(path): cannot rename the finished file to: "))
+        #expect(error.description.hasPrefix("\(path): cannot write: it is a directory"))
         #expect(try scratch.names() == ["taken"])
 
         let nowhere = scratch.file("no/such/folder")

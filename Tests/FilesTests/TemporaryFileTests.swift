@@ -51,6 +51,15 @@ import Testing
             #expect(throws: FileError.self) { try file.commit(replacing: true) }
         }
         #expect(try text(path) == "theirs")
+        // Nor is a folder in the way of the very last step.
+        do {
+            let file = try TemporaryFile(for: scratch.file("c"))
+            try write("new", file)
+            try FileManager.default.createDirectory(
+                atPath: scratch.file("c"), withIntermediateDirectories: false)
+            #expect(throws: FileError.self) { try file.commit(replacing: true) }
+        }
+        #expect(try scratch.names().sorted() == ["a", "b", "c"])
     }
 
     @Test func aPrivateFileIsNeverOpenToOthers() throws {
@@ -71,7 +80,8 @@ import Testing
         let dead = String(Paths.name(of: living.path).dropLast(16)) + "0123456789abcdef"
         // Another file's, another machine's, names that are only like ours, a link of that name.
         let others = [
-            "b" + String(dead.dropFirst()), "a.tmp-00000000-0123456789abcdef", "a.tmp-1234", "a.tmp",
+            "b" + String(dead.dropFirst()), "a.tmp-00000000-0123456789abcdef", "a.tmp-1234",
+            "a.tmp",
             dead + "0",
         ]
         for name in others + [dead] { try scratch.write(Array("x".utf8), to: name) }
