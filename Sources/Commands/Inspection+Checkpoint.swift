@@ -44,6 +44,14 @@ extension Inspection {
         ]
     }
 
+    /// Shape and rotary embeddings.
+    static func configuration(_ model: Transformer, _ checkpoint: Checkpoint) -> [Section] {
+        [
+            Section(title: "model", facts: shape(model, checkpoint)),
+            Section(title: "rope", facts: rope(model.configuration)),
+        ]
+    }
+
     private static func shape(
         _ model: Transformer, _ checkpoint: Checkpoint
     ) -> [(String, JSON)] {

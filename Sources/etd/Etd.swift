@@ -21,4 +21,6 @@ struct Etd: ParsableCommand {
             """,
         version: Product.version,
         subcommands: [Tokenize.self, Score.self])
+
+    static func main() { Terminal.main(Self.self) }
 }
