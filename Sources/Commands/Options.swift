@@ -41,9 +41,7 @@ public struct ModelOptions: ParsableArguments {
     public init() {}
 
     public func validate() throws {
-        if let threads, threads < 1 {
-            throw ValidationError("--threads must be at least 1, not \(threads)")
-        }
+        try OptionRange.check(threads, "--threads", to: OptionRange.threads)
     }
 
     /// Applies `--threads` to this process, and says so when `--precision` cannot be had.
@@ -97,12 +95,8 @@ public struct DataOptions: ParsableArguments {
     public init() {}
 
     public func validate() throws {
-        if let sequences, sequences < 1 {
-            throw ValidationError("--sequences must be at least 1, not \(sequences)")
-        }
-        if let sequenceLength, sequenceLength < 1 {
-            throw ValidationError("--sequence-length must be at least 1, not \(sequenceLength)")
-        }
+        try OptionRange.check(sequences, "--sequences", to: OptionRange.text)
+        try OptionRange.check(sequenceLength, "--sequence-length", to: OptionRange.text)
     }
 }
 
@@ -134,9 +128,7 @@ public struct SplitOptions: ParsableArguments {
     public init() {}
 
     public func validate() throws {
-        if let iterations, iterations < 1 {
-            throw ValidationError("--iterations must be at least 1, not \(iterations)")
-        }
+        try OptionRange.check(iterations, "--iterations", to: OptionRange.iterations)
         if split == nil, iterations != nil || alternative != nil || allowMismatch {
             throw ValidationError(
                 "--iterations, --alternative and --allow-mismatch need --split, which says what to "
@@ -145,6 +137,7 @@ public struct SplitOptions: ParsableArguments {
     }
 
     /// The plan asked for; the identity plan without `--split`.
+    /// - Throws: among others `ValidationError`, which is wrong usage, for a plan that cannot be made.
     public func plan(for loaded: LoadedModel) throws -> LayerPlan {
         let layers = loaded.model.configuration.layerCount
         guard let argument = split else { return .identity(layers: layers) }
@@ -158,9 +151,14 @@ public struct SplitOptions: ParsableArguments {
                 name: "--iterations \(iterations)",
                 problem: "--split \(argument) already says \(written); give one of them")
         }
-        return try .split(
-            encoder: split.encoder, think: split.think, decoder: split.decoder,
-            iterations: iterations ?? written ?? 1, layers: layers)
+        do throws(ModelError) {
+            return try .split(
+                encoder: split.encoder, think: split.think, decoder: split.decoder,
+                iterations: iterations ?? written ?? 1, layers: layers)
+        } catch {
+            if case .invalidPlan(let problem) = error { throw ValidationError(problem) }
+            throw error
+        }
     }
 }
 

@@ -75,7 +75,7 @@ extension ConfigurationReader {
         guard partial != nil || factor == 1 else {
             throw error(field, "\(factor) is not supported: this family turns whole heads")
         }
-        let dimension = Int(Double(headDimension) * factor)
+        let dimension = Int(nearest: Double(headDimension) * factor)
         guard dimension > 1, dimension % 2 == 0 else {
             throw error(
                 factor == 1 ? "head_dim" : field,
@@ -109,7 +109,13 @@ extension ConfigurationReader {
         func originalContext() throws(ModelError) -> Double {
             let key = "original_max_position_embeddings"
             if json[key] != nil { return Double(try count(key)) }
-            if let number = try optional(key) { return number }
+            if let number = try optional(key) {
+                guard number <= Self.longestContext else {
+                    throw error(
+                        "\(place).\(key)", "expected a number of positions, found \(number)")
+                }
+                return number
+            }
             assume("\(place).\(key) is not given: max_position_embeddings counts")
             return try context()
         }
@@ -160,7 +166,7 @@ extension ConfigurationReader {
                 ?? RotaryParameters.longropeAttentionFactor(factor, originalContext: original)
             rotary.scaling = .longrope(
                 short: try factors("short_factor"), long: try factors("long_factor"),
-                originalContext: Int(original))
+                originalContext: Int(nearest: original))
         default:
             throw error(
                 "\(place).rope_type",
@@ -169,13 +175,21 @@ extension ConfigurationReader {
         }
     }
 
+    /// Positions, beyond which a number in a file is no length of a text.
+    private static let longestContext = 0x1p40
+
     /// The longest text: `max_position_embeddings`, or as much more as dynamic scaling is made for.
     func contextLength(
         default fallback: Int, rotary: RotaryParameters
     ) throws(ModelError) -> Int {
         let context = try count("max_position_embeddings", default: fallback)
         guard case .dynamic(let factor, _) = rotary.scaling, factor > 1 else { return context }
-        let longest = Int(factor * Double(context))
+        guard factor * Double(context) <= Self.longestContext else {
+            let place = json["rope_parameters"] == nil ? "rope_scaling" : "rope_parameters"
+            throw error(
+                "\(place).factor", "\(factor) makes \(context) positions longer than any text")
+        }
+        let longest = Int(nearest: factor * Double(context))
         assume("dynamic scaling by \(factor): texts of up to \(longest) positions")
         return longest
     }

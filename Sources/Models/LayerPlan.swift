@@ -17,6 +17,9 @@ public struct LayerPlan: Sendable, Equatable {
 
     public var steps: [Step]
 
+    /// The most layers that a plan executes: far above any use, far below what exhausts memory.
+    public static let mostSteps = 65_536
+
     public init(steps: [Step]) { self.steps = steps }
 
     /// Every layer once: the base model.
@@ -28,7 +31,7 @@ public struct LayerPlan: Sendable, Equatable {
     ///
     /// With one iteration this is the identity plan, so k = 1 is the base model to the last bit.
     /// - Throws: `ModelError.invalidPlan` if the parts do not sum to `layers`, the think block is empty,
-    ///   or `iterations` is below 1.
+    ///   `iterations` is below 1, or more than `mostSteps` layers would be executed.
     public static func split(
         encoder: Int, think: Int, decoder: Int, iterations: Int, layers: Int
     ) throws(ModelError) -> LayerPlan {
@@ -41,6 +44,12 @@ public struct LayerPlan: Sendable, Equatable {
             throw .invalidPlan(problem: "--iterations must be at least 1, not \(iterations)")
         }
         guard iterations > 1 else { return identity(layers: layers) }
+        let most = max(0, mostSteps - encoder - decoder) / think
+        guard iterations <= most else {
+            throw .invalidPlan(
+                problem: "--iterations \(iterations) of \(think) layers makes a plan of more than "
+                    + "\(mostSteps) executed layers; at most \(most) iterations fit")
+        }
         var steps = (0..<encoder).map { Step(layer: $0) }
         for iteration in 1...iterations {
             steps += (encoder..<encoder + think).map { Step(layer: $0, iteration: iteration) }

@@ -46,7 +46,7 @@ public final class Session {
 
     /// - Parameter branches: whether `run(_:branches:)` will be called; it needs room of its own.
     /// - Throws: `ModelError.tooLong` if `capacity` exceeds the model's context, `.invalidPlan` if the
-    ///   plan names a layer the model lacks.
+    ///   plan names a layer the model lacks, `.memory` if keys and values do not fit.
     public init(
         model: Transformer, plan: LayerPlan? = nil, capacity: Int, branches: Bool = false
     ) throws(ModelError) {
@@ -60,6 +60,8 @@ public final class Session {
                 problem: "the plan runs layer \(step.layer), but the model has layers 0 to "
                     + "\(c.layerCount - 1)")
         }
+        try PlanMemory.check(
+            c, steps: plan.steps.count, positions: capacity + (branches ? Self.blockLength : 0))
         self.model = model
         self.plan = plan
         self.capacity = capacity
