@@ -109,7 +109,11 @@ let package = Package(
 
         .target(name: "TestSupport", dependencies: ["Files"], path: "Tests/TestSupport"),
         .target(
-            name: "FuzzTargets", dependencies: ["Files", "Checkpoints", "Tokenizers", "Models"],
+            name: "FuzzTargets",
+            dependencies: [
+                "Files", "Checkpoints", "Tokenizers", "Models", "Records", "Activations",
+                "Reporting", "Commands",
+            ],
             path: "Tests/FuzzTargets"),
         .testTarget(
             name: "FuzzTests", dependencies: ["FuzzTargets", "Files", "Models", "TestSupport"]),
