@@ -131,7 +131,11 @@ let package = Package(
 
         .target(name: "TestSupport", dependencies: ["Files"], path: "Tests/TestSupport"),
         .target(
-            name: "FuzzTargets", dependencies: ["Files", "Checkpoints", "Tokenizers", "Models"],
+            name: "FuzzTargets",
+            dependencies: [
+                "Files", "Checkpoints", "Tokenizers", "Models", "Records", "Activations",
+                "Reporting", "Commands",
+            ],
             path: "Tests/FuzzTargets"),
         .testTarget(
             name: "FuzzTests", dependencies: ["Files", "Models", "TestSupport", "FuzzTargets"]),

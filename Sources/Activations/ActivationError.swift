@@ -64,7 +64,7 @@ public enum ActivationError: Error, Equatable, CustomStringConvertible {
     package static func ranges(_ numbers: [Int]) -> String {
         var runs: [ClosedRange<Int>] = []
         for number in numbers {
-            if let last = runs.last, last.upperBound + 1 == number {
+            if let last = runs.last, number > .min, last.upperBound == number - 1 {
                 runs[runs.count - 1] = last.lowerBound...number
             } else {
                 runs.append(number...number)

@@ -93,6 +93,7 @@ public final class ActivationFile {
                 problem: "\(set.name) has encoding \(text.quotedForMessage), which it does not hold"
             )
         }
+        try checkLayers(layers, set.name, path: set.path)
         guard set.shape.count >= 3, set.shape[0] == layers.count,
             rows == nil || set.shape[1] == rows
         else {
@@ -100,6 +101,13 @@ public final class ActivationFile {
                 path: set.path,
                 problem: "\(set.name) has shape \(set.shape), with \(layers.count) layers and "
                     + "\(rows ?? 0) tokens")
+        }
+        // Rows are read in pieces of many values; a width beyond this is none of a model's.
+        guard let width = set.shape[2...].checkedProduct, width < 1 << 24 else {
+            throw .invalid(
+                path: set.path,
+                problem: "\(set.name) has shape \(set.shape), with more values for a position than "
+                    + "any model has")
         }
         let largest = try set.values("max_abs", as: Float.self)
         guard largest.count == layers.count else {
@@ -111,16 +119,46 @@ public final class ActivationFile {
             encoding: encoding, maxAbs: largest, storedBytes: set.storedBytes)
     }
 
+    /// Above any model's number of layers.
+    private static let mostLayers = 65_536
+
+    /// Each layer, for `resid` each boundary, has one row.
+    package static func checkLayers(
+        _ layers: [Int], _ name: String, path: String
+    ) throws(ActivationError) {
+        var seen: Set<Int> = []
+        if let layer = layers.first(where: { !(0...mostLayers).contains($0) }) {
+            throw .invalid(
+                path: path, problem: "\(name) has a row for layer \(layer), which no model has")
+        }
+        for layer in layers where !seen.insert(layer).inserted {
+            throw .invalid(
+                path: path, problem: "\(name) has two rows for layer \(layer); make the dump again")
+        }
+    }
+
     /// A virtual data set reads as NaN where a file is missing, so that is asked for.
     private static func checkParts(of set: HDF5DataSet) throws(ActivationError) {
-        for name in try set.sourceFiles() {
-            let part = Paths.join(Paths.directory(of: set.path), name)
+        for source in set.sources {
+            let part = Paths.join(Paths.directory(of: set.path), source.file)
             guard Paths.kind(part) == .file else {
-                throw .missingPart(path: set.path, part: name)
+                throw .missingPart(path: set.path, part: source.file)
             }
             let root = try HDF5File.open(part).root
             guard try root.integer("complete") == 1 else {
                 throw .invalid(path: part, problem: "is not complete; make the dump again")
+            }
+            // The library would follow whatever the part refers to in turn.
+            var names = source.dataSet.split(separator: "/").map(String.init)
+            guard let last = names.popLast() else {
+                throw .invalid(path: set.path, problem: "\(set.name) refers to no data set")
+            }
+            var group = root
+            for name in names { group = try group.group(name) }
+            guard try !group.dataSet(last).isVirtual else {
+                throw .invalid(
+                    path: part,
+                    problem: "\(source.dataSet) refers to further files; make the dump again")
             }
         }
     }
@@ -158,7 +196,7 @@ public final class ActivationFile {
         let trailing = [Int](repeating: 0, count: site.shape.count)
         let isPlain = site.encoding == .float32
         // Pieces end where chunks do, so that none is read twice.
-        let chunk = set.chunk?[1] ?? 1024
+        let chunk = set.chunk.map { min($0[1], Self.mostChunkRows) } ?? 1024
         let step = max(chunk, (1 << 20) / max(1, site.width * site.encoding.size) / chunk * chunk)
         if !isPlain, scratch.count < step * site.width * site.encoding.size {
             scratch = [UInt8](repeating: 0, count: step * site.width * site.encoding.size)
@@ -190,6 +228,9 @@ public final class ActivationFile {
         }
     }
 
+    /// Of a chunk that is read whole; the chunks of dumps are below (`DumpLayout.chunkRows`).
+    private static let mostChunkRows = 1 << 16
+
     /// The same in an array of its own: [tokens.count, width].
     public func values(
         _ name: String, layer: Int, tokens: Range<Int>? = nil
@@ -210,6 +251,7 @@ public final class ActivationFile {
         }
         let set = try activations.group(name).dataSet("\(document)")
         let layers = try set.values("layers", as: Int64.self).map(Int.init)
+        try Self.checkLayers(layers, set.name, path: path)
         guard set.shape.count == 4, set.shape[0] == layers.count, set.shape[2] == set.shape[3]
         else {
             throw .invalid(path: path, problem: "\(set.name) has shape \(set.shape)")
@@ -233,7 +275,7 @@ public final class ActivationFile {
         guard let encoding = ActivationEncoding(rawValue: text), try set.holds(encoding.type) else {
             throw .invalid(path: path, problem: "\(set.name) has encoding \(text.quotedForMessage)")
         }
-        let count = set.shape[1] * set.shape[2] * set.shape[3]
+        let count = try set.size(of: Array(set.shape[1...]), bytes: encoding.size + 4)
         var raw = [UInt8](repeating: 0, count: count * encoding.size)
         var values = [Float](repeating: 0, count: count)
         try set.readStored(

@@ -127,8 +127,13 @@ public struct DumpTable: Sendable, Equatable {
         } else {
             var next: Int64 = 0
             for (offset, length) in zip(offsets, lengths) where problem == nil {
-                if offset != next || length < 0 { problem = "/documents do not follow each other" }
-                next = offset &+ length
+                if offset != next || length < 0 {
+                    problem = "/documents do not follow each other"
+                } else if length > Int64(rows) - next {
+                    problem = "/documents end beyond row \(rows), where /tokens end"
+                } else {
+                    next += length
+                }
             }
             if problem == nil, next != rows {
                 problem = "/documents end at row \(next), /tokens at \(rows)"
@@ -266,8 +271,11 @@ public struct DumpHeader: Sendable, Equatable {
         var shard: Shard?
         if root.hasAttribute("shard") {
             let numbers = try root.values("shard", as: Int64.self)
-            guard numbers.count == 2, numbers[0] >= 1, numbers[0] <= numbers[1] else {
-                throw .invalid(path: path, problem: "attribute shard is not i of n")
+            guard numbers.count == 2, numbers[0] >= 1, numbers[0] <= numbers[1],
+                numbers[1] <= 1_000_000
+            else {
+                throw .invalid(
+                    path: path, problem: "attribute shard is not i of n, n up to 1,000,000")
             }
             shard = Shard(index: Int(numbers[0]), count: Int(numbers[1]))
         }

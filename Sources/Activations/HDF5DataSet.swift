@@ -1,4 +1,5 @@
 import CHDF5
+import Files
 import Foundation
 
 /// An array in a file. Ranges are given as a start and a count for each dimension.
@@ -7,6 +8,9 @@ package final class HDF5DataSet: HDF5Object {
     /// nil where the data set is one piece, or virtual.
     package let chunk: [Int]?
     package let isVirtual: Bool
+    /// What a virtual data set's content stands in: files named relative to this one, in folders below
+    /// its own, and a data set of each.
+    package let sources: [(file: String, dataSet: String)]
     /// Whether chunks are stored filtered, such as deflated.
     package let isFiltered: Bool
     private let type: HDF5Handle
@@ -14,9 +18,21 @@ package final class HDF5DataSet: HDF5Object {
 
     init(path: String, name: String, set handle: HDF5Handle) throws(ActivationError) {
         let type = try HDF5Handle(H5Dget_type(handle.id), path, name, "read", close: H5Tclose)
-        let space = try HDF5Handle(H5Dget_space(handle.id), path, name, "read", close: H5Sclose)
         let creation = try HDF5Handle(
             H5Dget_create_plist(handle.id), path, name, "read", close: H5Pclose)
+        // Before anything looks at the content: a file from a stranger must not make this process read
+        // other files than its own parts.
+        guard H5Pget_external_count(creation.id) == 0 else {
+            throw .invalid(
+                path: path,
+                problem:
+                    "\(name) keeps its values in another file, which a dump from elsewhere could "
+                    + "make any file; write it as a dump of its own (h5repack)")
+        }
+        let layout = H5Pget_layout(creation.id)
+        isVirtual = layout == H5D_VIRTUAL
+        sources = isVirtual ? try Self.sources(creation, path: path, name: name) : []
+        let space = try HDF5Handle(H5Dget_space(handle.id), path, name, "read", close: H5Sclose)
         let rank = Int(H5Sget_simple_extent_ndims(space.id))
         guard rank >= 0 else { throw .invalid(path: path, problem: "\(name) is not an array") }
         var sizes = [hsize_t](repeating: 0, count: rank)
@@ -24,8 +40,6 @@ package final class HDF5DataSet: HDF5Object {
         self.type = type
         self.space = space
         shape = sizes.map { Int(clamping: $0) }
-        let layout = H5Pget_layout(creation.id)
-        isVirtual = layout == H5D_VIRTUAL
         if layout == H5D_CHUNKED {
             H5Pget_chunk(creation.id, Int32(rank), &sizes)
             chunk = sizes.map { Int(clamping: $0) }
@@ -36,7 +50,23 @@ package final class HDF5DataSet: HDF5Object {
         super.init(path: path, name: name, handle: handle)
     }
 
-    package var count: Int { shape.reduce(1, *) }
+    /// Elements; the largest number where they are beyond it.
+    package var count: Int { shape.checkedProduct ?? .max }
+
+    /// The elements of a part of this shape, for which memory of `bytes` each is to be taken.
+    /// - Throws: `.invalid` where the file claims more than this process can hold.
+    package func size(of shape: [Int], bytes: Int) throws(ActivationError) -> Int {
+        let needed = (shape + [bytes]).checkedProduct ?? .max
+        // Files can claim any shape: what was never written takes no room in them.
+        if needed > 64 << 20, let available = AvailableMemory.bytes, needed > available {
+            throw .invalid(
+                path: path,
+                problem: "\(name) has shape \(self.shape); to read it takes "
+                    + "\(AvailableMemory.text(needed)), and \(AvailableMemory.text(available)) are "
+                    + "available")
+        }
+        return shape.checkedProduct ?? 0
+    }
 
     /// Bytes of one stored element.
     package var elementSize: Int { H5Tget_size(type.id) }
@@ -139,6 +169,7 @@ package final class HDF5DataSet: HDF5Object {
         as type: T.Type = T.self
     ) throws(ActivationError) -> [T] {
         let all = everything
+        let count = try size(of: shape, bytes: MemoryLayout<T>.stride)
         var values = [T](repeating: 0, count: count)
         try read(into: &values, start: all.start, count: all.count)
         return values
@@ -187,6 +218,7 @@ package final class HDF5DataSet: HDF5Object {
 
     package func texts() throws(ActivationError) -> [String] {
         guard isText else { throw .invalid(path: path, problem: "\(name) does not hold texts") }
+        let count = try size(of: shape, bytes: max(16, elementSize))
         guard count > 0 else { return [] }
         if H5Tis_variable_str(type.id) > 0 {
             var pointers = [UnsafeMutablePointer<CChar>?](repeating: nil, count: count)
@@ -265,24 +297,38 @@ package final class HDF5DataSet: HDF5Object {
 
     // MARK: Virtual data sets
 
-    /// Names of the files that a virtual data set's content stands in.
-    package func sourceFiles() throws(ActivationError) -> [String] {
-        guard isVirtual else { return [] }
-        let creation = try HDF5Handle(H5Dget_create_plist(id), path, name, "read", close: H5Pclose)
+    /// - Throws: `.invalid` for a file that is named by an absolute path, or above this file's folder.
+    private static func sources(
+        _ creation: HDF5Handle, path: String, name: String
+    ) throws(ActivationError) -> [(file: String, dataSet: String)] {
         var blocks = 0
         try check(H5Pget_virtual_count(creation.id, &blocks), path, name, "read")
-        var names: [String] = []
-        for block in 0..<blocks {
-            let length = H5Pget_virtual_filename(creation.id, block, nil, 0)
+        func text(
+            _ block: Int, _ get: (hid_t, Int, UnsafeMutablePointer<CChar>?, Int) -> Int
+        ) throws(ActivationError) -> String {
+            let length = get(creation.id, block, nil, 0)
             guard length >= 0 else {
                 throw .hdf5(path: path, place: name, operation: "read", reason: HDF5.reason)
             }
             var buffer = [CChar](repeating: 0, count: length + 1)
-            H5Pget_virtual_filename(creation.id, block, &buffer, length + 1)
-            names.append(
-                String(decoding: buffer.prefix(length).map { UInt8(bitPattern: $0) }, as: UTF8.self)
-            )
+            _ = get(creation.id, block, &buffer, length + 1)
+            return String(
+                decoding: buffer.prefix(length).map { UInt8(bitPattern: $0) }, as: UTF8.self)
         }
-        return names
+        var sources: [(file: String, dataSet: String)] = []
+        for block in 0..<blocks {
+            let file = try text(block) { H5Pget_virtual_filename($0, $1, $2, $3) }
+            guard
+                file.split(separator: "/", omittingEmptySubsequences: false)
+                    .allSatisfy({ Paths.isPlainName(String($0)) })
+            else {
+                throw .invalid(
+                    path: path,
+                    problem: "\(name) refers to \(file.quotedForMessage), and only files below the "
+                        + "dump's own folder count; make the dump again")
+            }
+            sources.append((file, try text(block) { H5Pget_virtual_dsetname($0, $1, $2, $3) }))
+        }
+        return sources
     }
 }

@@ -54,8 +54,20 @@ package final class HDF5Group: HDF5Object {
         return names
     }
 
+    /// A link leads to whatever a file says, other files at absolute paths among it; a dump holds its
+    /// groups and data sets itself.
+    private func refuseLink(_ name: String) throws(ActivationError) {
+        guard has(name), etd_h5_is_hard_link(id, name) == 0 else { return }
+        throw .invalid(
+            path: path,
+            problem:
+                "\(child(name)) is a link to elsewhere, and a dump holds its own data; write it as a "
+                + "dump of its own (h5repack)")
+    }
+
+    /// A link that leads elsewhere is of no kind.
     private func isKind(_ name: String, _ kind: H5I_type_t) -> Bool {
-        guard has(name) else { return false }
+        guard has(name), etd_h5_is_hard_link(id, name) > 0 else { return false }
         let object = H5Oopen(id, name, 0)
         guard object >= 0 else { return false }
         defer { H5Oclose(object) }
@@ -76,6 +88,7 @@ package final class HDF5Group: HDF5Object {
 
     /// - Throws: `.invalid` if it is missing or something else.
     package func group(_ name: String) throws(ActivationError) -> HDF5Group {
+        try refuseLink(name)
         guard isGroup(name) else {
             throw .invalid(path: path, problem: "has no group \(child(name))")
         }
@@ -86,6 +99,7 @@ package final class HDF5Group: HDF5Object {
 
     /// - Throws: `.invalid` if it is missing or something else.
     package func dataSet(_ name: String) throws(ActivationError) -> HDF5DataSet {
+        try refuseLink(name)
         guard isDataSet(name) else {
             throw .invalid(path: path, problem: "has no data set \(child(name))")
         }

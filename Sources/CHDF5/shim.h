@@ -75,6 +75,16 @@ static inline hid_t etd_h5_open_file(const char *path, hid_t access) {
     return H5Fopen(path, H5F_ACC_RDONLY, access);
 }
 
+// MARK: Links
+
+// Whether the object of this name stands in the file itself: 0 for links by name, into this file or
+// another one. Negative on failure.
+static inline int etd_h5_is_hard_link(hid_t group, const char *name) {
+    H5L_info_t info;
+    if (H5Lget_info(group, name, &info, H5P_DEFAULT) < 0) return -1;
+    return info.type == H5L_TYPE_HARD;
+}
+
 // MARK: Chunks as they are stored
 
 static inline herr_t etd_h5_read_chunk(hid_t set, const hsize_t *offset, uint32_t *filters,

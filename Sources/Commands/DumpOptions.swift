@@ -108,12 +108,8 @@ public struct DumpOptions: ParsableArguments {
     public init() {}
 
     public func validate() throws {
-        if let tokens, tokens < 1 {
-            throw ValidationError("--tokens must be at least 1, not \(tokens)")
-        }
-        guard partSize >= 0 else {
-            throw ValidationError("--part-size must be 0 or more, not \(partSize)")
-        }
+        try OptionRange.check(tokens, "--tokens", to: OptionRange.text)
+        try OptionRange.check(partSize, "--part-size", from: 0, to: OptionRange.partSize)
         if moments { try validateMoments() }
         if sites.contains(.attentionPattern) {
             guard positions == .all else {
@@ -176,10 +172,13 @@ private func parseNumbers(_ text: String) throws -> Set<Int> {
 private func parsePositions(_ text: String) throws -> PositionSelection {
     if text == "all" { return .all }
     if text == "last" { return .last }
-    if text.hasPrefix("every:"), let step = Int(text.dropFirst(6)), step >= 1 {
+    if text.hasPrefix("every:"), let step = Int(text.dropFirst(6)),
+        (1...OptionRange.text).contains(step)
+    {
         return .every(step)
     }
-    throw ValidationError("expected all, last or every:N, not \"\(text)\"")
+    throw ValidationError(
+        "expected all, last or every:N with N from 1 to \(OptionRange.text), not \"\(text)\"")
 }
 
 private func parseCompression(_ text: String) throws -> Int {

@@ -55,6 +55,14 @@ extension Inspection {
         return "\(tensor.name) (row \(place / (tensor.count / rows)))"
     }
 
+    /// Shape and rotary embeddings.
+    static func configuration(_ model: Transformer, _ checkpoint: Checkpoint) -> [Section] {
+        [
+            Section(title: "model", facts: shape(model, checkpoint)),
+            Section(title: "rope", facts: rope(model.configuration)),
+        ]
+    }
+
     private static func shape(
         _ model: Transformer, _ checkpoint: Checkpoint
     ) -> [(String, JSON)] {

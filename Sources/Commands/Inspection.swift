@@ -2,6 +2,7 @@ import Analysis
 import Checkpoints
 import Files
 import Foundation
+import Models
 import Records
 
 /// What a checkpoint, a dump, a tuned lens, a run or a split file holds: as text for people and as JSON for programs.
@@ -13,6 +14,21 @@ public struct Inspection {
     }
 
     var sections: [Section]
+
+    /// What the JSON file of a run at `path` holds.
+    package init(record json: JSON, path: String) throws {
+        sections = try Self.record(json, path: path)
+    }
+
+    /// What a dump at `path` holds.
+    package init(dump path: String, check: Bool) throws {
+        sections = try Self.dump(path, check: check)
+    }
+
+    /// What a model's configuration says; nothing of a tokenizer or of tensors.
+    package init(configuration model: Transformer, of checkpoint: Checkpoint) {
+        sections = Self.configuration(model, checkpoint)
+    }
 
     /// - Parameter check: reads every weight of a checkpoint, every value of a dump, and fails on NaN or
     ///   Inf.
@@ -37,26 +53,38 @@ public struct Inspection {
     }
 
     public var json: JSON {
-        .object(
-            .init(
-                uniqueKeysWithValues: sections.map { section in
-                    (
-                        section.title,
-                        JSON.object(
-                            .init(uniqueKeysWithValues: section.facts.map { ($0.name, $0.value) }))
-                    )
-                }))
+        Self.object(sections.map { ($0.title, Self.object($0.facts)) })
     }
 
+    /// Names come from files, and a dump's setting may be called as another fact is: the second of a
+    /// name is numbered.
+    private static func object(_ members: [(name: String, value: JSON)]) -> JSON {
+        var object: JSON.Object = [:]
+        for (name, value) in members {
+            var unique = name
+            var number = 1
+            while object[unique] != nil {
+                number += 1
+                unique = "\(name) (\(number))"
+            }
+            object[unique] = value
+        }
+        return .object(object)
+    }
+
+    /// `json` as a text in which nothing can move a terminal's cursor.
+    public var jsonText: String { json.text().visibleJSON + "\n" }
+
+    /// For people, control characters made visible.
     public var text: String {
         sections.map { section in
-            let width = section.facts.map(\.name.count).max() ?? 0
-            let lines = section.facts.map { fact -> String in
-                let name = fact.name.padding(toLength: width, withPad: " ", startingAt: 0)
-                let value = Self.plain(fact.value)
-                return "  \(name)  \(value)"
+            let names = section.facts.map(\.name.visible)
+            let width = names.map(\.count).max() ?? 0
+            let lines = zip(names, section.facts).map { name, fact -> String in
+                let name = name.padding(toLength: width, withPad: " ", startingAt: 0)
+                return "  \(name)  \(Self.plain(fact.value).visible)"
             }
-            return ([section.title] + lines).joined(separator: "\n") + "\n"
+            return ([section.title.visible] + lines).joined(separator: "\n") + "\n"
         }.joined(separator: "\n")
     }
 
@@ -121,11 +149,15 @@ public struct Inspection {
     }
 
     private static func record(_ path: String) throws -> [Section] {
-        switch try JSON.read(path: path)["schema"]?.stringValue {
+        try record(try JSON.read(path: path), path: path)
+    }
+
+    private static func record(_ json: JSON, path: String) throws -> [Section] {
+        switch json["schema"]?.stringValue {
         case LayersRecord.schema:
-            return [Section(title: "run", facts: facts(try LayersRecord.read(path: path)))]
+            return [Section(title: "run", facts: facts(try LayersRecord.read(json, path: path)))]
         case RunRecord.schema:
-            let run = try RunRecord.read(path: path)
+            let run = try RunRecord.read(json, path: path)
             return [
                 Section(
                     title: "how the run was made",
@@ -139,7 +171,7 @@ public struct Inspection {
                     ])
             ]
         case SplitRecord.schema:
-            let split = try SplitRecord.read(path: path)
+            let split = try SplitRecord.read(json, path: path)
             return [
                 Section(
                     title: "split",

@@ -76,9 +76,7 @@ public struct LinearProbeOptions: ParsableArguments {
     public init() {}
 
     public func validate() throws {
-        if let probeExamples, probeExamples < 1 {
-            throw ValidationError("--probe-examples must be at least 1, not \(probeExamples)")
-        }
+        try OptionRange.check(probeExamples, "--probe-examples", to: OptionRange.examples)
         if probes == ProbeDepth.none, isAskedFor {
             throw ValidationError(
                 "--probes none leaves nothing to do for the other --probe options")

@@ -158,12 +158,12 @@ struct MomentsFile {
             let site = try group.group(name)
             let layers = try site.values("layers", as: Int64.self).map(Int.init)
             let width = try site.integer("width")
-            let places = (width + 1).multipliedReportingOverflow(by: width + 2)
+            try ActivationFile.checkLayers(layers, site.name, path: path)
             let sizes = try Exact.products.map { name throws(ActivationError) in
                 try site.dataSet(name).shape
             }
-            guard width > 0, width < 1 << 24, !places.overflow,
-                sizes.allSatisfy({ $0 == [layers.count, places.partialValue / 2] })
+            guard width > 0, width < 1 << 24,
+                sizes.allSatisfy({ $0 == [layers.count, (width + 1) * (width + 2) / 2] })
             else {
                 throw .invalid(
                     path: path,
@@ -183,8 +183,9 @@ struct MomentsFile {
         let group = try self.group.group(site.name)
         let places = (site.width + 1) * (site.width + 2) / 2
         func words(_ name: String, _ count: Int) throws(ActivationError) -> [Int64] {
-            var values = [Int64](repeating: 0, count: count)
-            try group.dataSet(name).read(into: &values, start: [row, 0], count: [1, count])
+            let set = try group.dataSet(name)
+            var values = [Int64](repeating: 0, count: try set.size(of: [count], bytes: 8))
+            try set.read(into: &values, start: [row, 0], count: [1, count])
             return values
         }
         var count: Int64 = 0
@@ -210,7 +211,7 @@ struct MomentsFile {
             throw .invalid(path: path, problem: "\(set.name) has shape \(set.shape)")
         }
         let rest = Array(set.shape.dropFirst())
-        var values = [Double](repeating: 0, count: rest.reduce(1, *))
+        var values = [Double](repeating: 0, count: try set.size(of: rest, bytes: 8))
         try set.read(
             into: &values, start: [row] + rest.map { _ in 0 }, count: [1] + rest)
         return values

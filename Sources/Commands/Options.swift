@@ -44,9 +44,7 @@ public struct ModelOptions: ParsableArguments {
     public init() {}
 
     public func validate() throws {
-        if let threads, threads < 1 {
-            throw ValidationError("--threads must be at least 1, not \(threads)")
-        }
+        try OptionRange.check(threads, "--threads", to: OptionRange.threads)
     }
 
     /// Applies `--threads` to this process, and says so when `--precision` cannot be had.
@@ -113,12 +111,8 @@ public struct DataOptions: ParsableArguments {
     public init() {}
 
     public func validate() throws {
-        if let sequences, sequences < 1 {
-            throw ValidationError("--sequences must be at least 1, not \(sequences)")
-        }
-        if let sequenceLength, sequenceLength < 1 {
-            throw ValidationError("--sequence-length must be at least 1, not \(sequenceLength)")
-        }
+        try OptionRange.check(sequences, "--sequences", to: OptionRange.text)
+        try OptionRange.check(sequenceLength, "--sequence-length", to: OptionRange.text)
     }
 }
 
@@ -151,9 +145,7 @@ public struct SplitOptions: ParsableArguments {
     public init() {}
 
     public func validate() throws {
-        if let iterations, iterations < 1 {
-            throw ValidationError("--iterations must be at least 1, not \(iterations)")
-        }
+        try OptionRange.check(iterations, "--iterations", to: OptionRange.iterations)
         if split == nil, iterations != nil || alternative != nil || allowMismatch {
             throw ValidationError(
                 "--iterations, --alternative and --allow-mismatch need --split, which says what to "
@@ -175,14 +167,17 @@ public struct SplitOptions: ParsableArguments {
     }
 
     /// The plan asked for; the identity plan without `--split`.
+    /// - Throws: among others `ValidationError`, which is wrong usage, for a plan that cannot be made.
     public func plan(for loaded: LoadedModel) throws -> LayerPlan {
         let layers = loaded.model.configuration.layerCount
         guard let (split, iterations) = try chosen(for: loaded) else {
             return .identity(layers: layers)
         }
-        return try .split(
-            encoder: split.encoder, think: split.think, decoder: split.decoder,
-            iterations: iterations, layers: layers)
+        do {
+            return try split.plan(iterations: iterations)
+        } catch {
+            throw ValidationError("--split with --iterations \(iterations): \(error)")
+        }
     }
 
     /// The split asked for and how often its think block runs; nil without `--split`.

@@ -1,12 +1,36 @@
+import ArgumentParser
 import Files
 import Foundation
 
 /// The process's standard streams.
 public enum Terminal {
-    /// One line on standard error.
-    public static func note(_ text: String) {
-        // A note that cannot be written is not worth stopping the work for.
-        try? FileHandle.standardError.write(contentsOf: Data((text + "\n").utf8))
+    /// One line on standard error, printable whatever a file's name or content put into it.
+    public static func note(_ text: String) { writeError(text.onOneLine + "\n") }
+
+    private static func writeError(_ text: String) {
+        // What cannot be written is not worth stopping the work for.
+        try? FileHandle.standardError.write(contentsOf: Data(text.utf8))
+    }
+
+    /// Runs the program as its arguments say and ends the process. Every error goes through here, so
+    /// nothing that a stranger's file holds reaches the terminal as it stands.
+    public static func main<Program: ParsableCommand>(_ program: Program.Type) -> Never {
+        do {
+            var command = try program.parseAsRoot()
+            try command.run()
+            exit(EXIT_SUCCESS)
+        } catch {
+            let code = program.exitCode(for: error)
+            let message = program.fullMessage(for: error)
+            if code.isSuccess {
+                // Help and versions, which are the program's own words.
+                try? FileHandle.standardOutput.write(contentsOf: Data((message + "\n").utf8))
+            } else if !message.isEmpty {
+                let usage = code.rawValue == ExitCode.validationFailure.rawValue
+                writeError((usage ? message.onItsLines : message.onOneLine) + "\n")
+            }
+            exit(code.rawValue)
+        }
     }
 
     /// Whether a result of this name goes to standard output, where nothing else may go then.

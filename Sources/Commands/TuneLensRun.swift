@@ -48,11 +48,9 @@ public struct LensTrainingOptions: ParsableArguments {
     public init() {}
 
     public func validate() throws {
-        if let tokens, tokens < 1 {
-            throw ValidationError("--tokens must be at least 1, not \(tokens)")
-        }
-        guard batch >= 1 else { throw ValidationError("--batch must be at least 1, not \(batch)") }
-        guard every >= 1 else { throw ValidationError("--every must be at least 1, not \(every)") }
+        try OptionRange.check(tokens, "--tokens", to: OptionRange.text)
+        try OptionRange.check(batch, "--batch", to: OptionRange.text)
+        try OptionRange.check(every, "--every", to: OptionRange.text)
         guard rate > 0, rate.isFinite else {
             throw ValidationError("--rate must be above 0, not \(rate)")
         }

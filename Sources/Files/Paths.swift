@@ -66,33 +66,3 @@ public enum Paths {
         return names.sorted()
     }
 }
-
-extension String {
-    /// A string of a stranger's for an error message: in double quotes, on one line, unprintable
-    /// characters and quotes escaped, cut after 80 characters.
-    public var quotedForMessage: String {
-        "\"" + escaped(limit: 80) { $0 == "\"" || $0 == "\\" } + "\""
-    }
-
-    /// A whole error message, on one line and printable whatever a stranger's file put into it, cut
-    /// after 4,000 characters.
-    public var onOneLine: String { escaped(limit: 4000) { _ in false } }
-
-    private func escaped(limit: Int, backslash: (Unicode.Scalar) -> Bool) -> String {
-        var text = ""
-        for (position, scalar) in unicodeScalars.enumerated() {
-            if position == limit {
-                text += "…"
-                break
-            }
-            switch scalar.properties.generalCategory {
-            case .control, .format, .lineSeparator, .paragraphSeparator, .unassigned, .privateUse:
-                text += "\\u{" + Swift.String(scalar.value, radix: 16) + "}"
-            default:
-                if backslash(scalar) { text += "\\" }
-                text.unicodeScalars.append(scalar)
-            }
-        }
-        return text
-    }
-}

@@ -172,7 +172,7 @@ extension ConfigurationReader {
         guard partial != nil || factor == 1 else {
             throw error(field, "\(factor) is not supported: this family turns whole heads")
         }
-        let dimension = Int(Double(headDimension) * factor)
+        let dimension = Int(nearest: Double(headDimension) * factor)
         guard dimension > 1, dimension % 2 == 0 else {
             throw error(
                 factor == 1 ? "head_dim" : field,
@@ -208,6 +208,9 @@ extension ConfigurationReader {
             let key = "original_max_position_embeddings"
             if !described.isNested, json[key] != nil { return Double(try count(key)) }
             let own = try optional(key)
+            if let own, own > Self.longestContext {
+                throw error("\(place).\(key)", "expected a number of positions, found \(own)")
+            }
             if let familysOriginal {
                 // transformers fills the field in before it looks here, and so never does.
                 guard own == nil || own == Double(familysOriginal) else {
@@ -281,7 +284,7 @@ extension ConfigurationReader {
                 ?? RotaryParameters.longropeAttentionFactor(factor, originalContext: original)
             rotary.scaling = .longrope(
                 short: try factors("short_factor"), long: try factors("long_factor"),
-                originalContext: Int(original))
+                originalContext: Int(nearest: original))
         default:
             throw error(
                 "\(place).rope_type",
@@ -290,13 +293,21 @@ extension ConfigurationReader {
         }
     }
 
+    /// Positions, beyond which a number in a file is no length of a text.
+    private static let longestContext = 0x1p40
+
     /// The longest text: `max_position_embeddings`, or as much more as dynamic scaling is made for.
     func contextLength(
         default fallback: Int, rotary: RotaryParameters
     ) throws(ModelError) -> Int {
         let context = try count("max_position_embeddings", default: fallback)
         guard case .dynamic(let factor, _) = rotary.scaling, factor > 1 else { return context }
-        let longest = Int(factor * Double(context))
+        guard factor * Double(context) <= Self.longestContext else {
+            let place = json["rope_parameters"] == nil ? "rope_scaling" : "rope_parameters"
+            throw error(
+                "\(place).factor", "\(factor) makes \(context) positions longer than any text")
+        }
+        let longest = Int(nearest: factor * Double(context))
         assume("dynamic scaling by \(factor): texts of up to \(longest) positions")
         return longest
     }

@@ -21,6 +21,8 @@ public enum ModelError: Error, Equatable, CustomStringConvertible {
     case tokenOutOfRange(id: Int32, position: Int, vocabularySize: Int)
     case tooLong(tokens: Int, context: Int)
     case invalidPlan(problem: String)
+    /// Keys and values of `steps` executed layers and `positions` positions, in bytes.
+    case memory(steps: Int, positions: Int, needed: Int, available: Int)
     /// A tap asked for a site that the model's layers do not have.
     case noSuchSite(site: Site, architecture: String)
     /// A pass over steps whose cache lacks the positions before.
@@ -69,6 +71,10 @@ public enum ModelError: Error, Equatable, CustomStringConvertible {
             "\(tokens) tokens do not fit the model's context of \(context); shorten the text or the "
                 + "window (--sequence-length)"
         case .invalidPlan(let problem): problem
+        case .memory(let steps, let positions, let needed, let available):
+            "keys and values of \(steps) executed layers and \(positions) positions need "
+                + "\(AvailableMemory.text(needed)), and \(AvailableMemory.text(available)) are "
+                + "available; give fewer --iterations or shorter texts"
         case .noSuchSite(let site, let architecture):
             "the site \(site.rawValue) does not exist in this \(architecture) model: its attention and "
                 + "MLP run in parallel on the layer's input; use attn_out and mlp_out"

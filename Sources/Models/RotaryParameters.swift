@@ -1,3 +1,4 @@
+import Files
 import Foundation
 
 /// Rotary position embedding: angles of position t are t · inverse frequencies.
@@ -76,11 +77,11 @@ public struct RotaryParameters: Sendable, Equatable {
             case .none: ""
             case .linear(let factor): ", linear scaling by \(factor)"
             case .dynamic(let factor, let context):
-                ", dynamic scaling by \(factor) beyond \(Int(context)) positions"
+                ", dynamic scaling by \(factor) beyond \(Int(nearest: context)) positions"
             case .llama3(let factor, _, _, let original):
-                ", llama3 scaling by \(factor) from \(Int(original)) positions"
+                ", llama3 scaling by \(factor) from \(Int(nearest: original)) positions"
             case .yarn(let yarn):
-                ", yarn scaling by \(yarn.factor) from \(Int(yarn.originalContext)) positions"
+                ", yarn scaling by \(yarn.factor) from \(Int(nearest: yarn.originalContext)) positions"
             case .longrope(_, _, let original): ", longrope scaling beyond \(original) positions"
             case .divisors: ", scaled by rope_freqs.weight"
             }

@@ -1,4 +1,5 @@
 import COpenBLAS
+import Files
 import Foundation
 import Tensors
 
@@ -35,7 +36,7 @@ public enum ProbeStatistics {
     /// The place of the q-quantile between the ordered values, as NumPy's default: linear.
     public static func quantile(_ ordered: [Double], _ q: Double) -> Double {
         let place = q * Double(ordered.count - 1)
-        let low = Int(place)
+        let low = Int(nearest: place)
         let high = min(low + 1, ordered.count - 1)
         return ordered[low] + (place - Double(low)) * (ordered[high] - ordered[low])
     }

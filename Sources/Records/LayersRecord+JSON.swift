@@ -54,7 +54,12 @@ extension LayersRecord {
 
     /// - Throws: `FileError` naming the file and the missing or wrong member.
     public static func read(path: String) throws(FileError) -> LayersRecord {
-        let reader = try RecordReader(path: path, schema: schema)
+        try read(try JSON.read(path: path), path: path)
+    }
+
+    /// The same of what stands in the file at `path`.
+    public static func read(_ json: JSON, path: String) throws(FileError) -> LayersRecord {
+        let reader = try RecordReader(json, path: path, schema: schema)
         return LayersRecord(
             model: try ModelRecord(reader.member("model")),
             data: try DataRecord(reader.member("data")),
@@ -147,7 +152,7 @@ extension ModelRecord {
     init(_ reader: RecordReader) throws(FileError) {
         self.init(
             path: try reader.string("path"), architecture: try reader.string("architecture"),
-            layers: try reader.int("layers"), hiddenSize: try reader.int("hidden_size"),
+            layers: try reader.layers("layers"), hiddenSize: try reader.int("hidden_size"),
             vocabularySize: try reader.int("vocab_size"), parameters: try reader.int("parameters"),
             fingerprint: try reader.string("fingerprint"),
             sha256: reader.json["sha256"]?.objectValue?.reduce(into: [:]) {

@@ -8,10 +8,10 @@ struct RecordReader {
     let place: String
     let json: JSON
 
-    init(path: String, schema: String) throws(FileError) {
-        let json = try JSON.read(path: path)
+    /// - Parameter json: the content of the file at `path`.
+    init(_ json: JSON, path: String, schema: String) throws(FileError) {
         guard json["schema"]?.stringValue == schema else {
-            let found = json["schema"]?.stringValue.map { "\"\($0)\"" } ?? "none"
+            let found = json["schema"]?.stringValue.map(\.quotedForMessage) ?? "none"
             throw .invalid(path: path, problem: "expected schema \"\(schema)\", found \(found)")
         }
         self.init(path: path, place: "", json: json)
@@ -71,6 +71,23 @@ struct RecordReader {
 
     func int(_ key: String) throws(FileError) -> Int {
         guard let value = json[key]?.intValue else { throw wrong(key, "a whole number") }
+        return value
+    }
+
+    /// No model has more layers, and no plan executes more: what lies beyond is no number of layers, and
+    /// sums of what lies within stay far from overflow.
+    static let mostLayers = 65_536
+
+    /// A number of layers.
+    func layers(_ key: String) throws(FileError) -> Int {
+        let value = try int(key)
+        guard (0...Self.mostLayers).contains(value) else {
+            throw .invalid(
+                path: path,
+                problem:
+                    "\(place)\(key): expected a number of layers, up to \(Self.mostLayers), found "
+                    + "\(value)")
+        }
         return value
     }
 

@@ -108,7 +108,12 @@ public struct RunRecord: Sendable, Equatable {
 
     /// - Throws: `FileError` naming the file and the missing or wrong member.
     public static func read(path: String) throws(FileError) -> RunRecord {
-        let reader = try RecordReader(path: path, schema: schema)
+        try read(try JSON.read(path: path), path: path)
+    }
+
+    /// The same of what stands in the file at `path`.
+    public static func read(_ json: JSON, path: String) throws(FileError) -> RunRecord {
+        let reader = try RecordReader(json, path: path, schema: schema)
         func strings(_ key: String) -> [String: String] {
             (reader.json[key]?.objectValue ?? [:]).reduce(into: [:]) {
                 $0[$1.key] = $1.value.stringValue

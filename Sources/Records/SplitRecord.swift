@@ -90,8 +90,8 @@ extension Split {
 
     init(_ reader: RecordReader) throws(FileError) {
         self.init(
-            encoder: try reader.int("encoder"), think: try reader.int("think"),
-            decoder: try reader.int("decoder"))
+            encoder: try reader.layers("encoder"), think: try reader.layers("think"),
+            decoder: try reader.layers("decoder"))
     }
 }
 
@@ -156,10 +156,15 @@ extension SplitRecord {
 
     /// - Throws: `FileError` naming the file and what is wrong, such as parts that do not sum to L.
     public static func read(path: String) throws(FileError) -> SplitRecord {
-        let reader = try RecordReader(path: path, schema: schema)
+        try read(try JSON.read(path: path), path: path)
+    }
+
+    /// The same of what stands in the file at `path`.
+    public static func read(_ json: JSON, path: String) throws(FileError) -> SplitRecord {
+        let reader = try RecordReader(json, path: path, schema: schema)
         let model = try reader.member("model")
         let abstained = try reader.bool("abstained")
-        let layers = try model.int("layers")
+        let layers = try model.layers("layers")
         func checked(_ reader: RecordReader) throws(FileError) -> Split {
             let split = try Split(reader)
             guard split.encoder >= 0, split.think >= 1, split.decoder >= 0, split.layers == layers

@@ -35,12 +35,15 @@ public enum TokenizerError: Error, Equatable, CustomStringConvertible {
 public enum PatternLimit: Equatable, Sendable, CustomStringConvertible {
     /// Each is a position where no match begins, or some thousand states of the search.
     case steps(Int)
+    /// On a processor, of the time that texts of this length are given.
+    case time
     /// Of the matching engine, which keeps the states it may go back to.
     case memory
 
     public var description: String {
         switch self {
         case .steps(let count): "\(count) steps"
+        case .time: "the time that is many times a real tokenizer's"
         case .memory: "the memory that the matching engine has"
         }
     }

@@ -63,7 +63,9 @@ extension LensTrainer {
             }
         }
         func number(_ key: String) throws(TrainingError) -> Int {
-            guard let value = metadata[key].flatMap({ Int($0) }), value >= 0 else {
+            guard let value = metadata[key].flatMap({ Int($0) }),
+                (0..<1 << 53).contains(value)
+            else {
                 throw .damaged(path: path, problem: "its metadata gives no number as \(key)")
             }
             return value

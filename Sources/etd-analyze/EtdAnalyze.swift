@@ -24,4 +24,6 @@ struct EtdAnalyze: ParsableCommand {
             Probe.self, Lens.self, TuneLens.self, Tasks.self, Dump.self, Merge.self, Inspect.self,
             Report.self,
         ])
+
+    static func main() { Terminal.main(Self.self) }
 }

@@ -42,6 +42,6 @@ struct Inspect: ParsableCommand {
 
     func run() throws {
         let inspection = try Inspection(file, check: check, hashed: hash)
-        try Terminal.write(json ? inspection.json.text() + "\n" : inspection.text)
+        try Terminal.write(json ? inspection.jsonText : inspection.text)
     }
 }

@@ -37,10 +37,8 @@ struct Tasks: ParsableCommand {
     @OptionGroup var replacing: OverwriteOption
 
     func validate() throws {
-        guard examples >= 0 else {
-            throw ValidationError("--examples must be 0 or more, not \(examples)")
-        }
-        guard count >= 1 else { throw ValidationError("--count must be at least 1, not \(count)") }
+        try OptionRange.check(examples, "--examples", from: 0, to: OptionRange.examples)
+        try OptionRange.check(count, "--count", to: OptionRange.examples)
         _ = try chosen()
     }
 

@@ -21,4 +21,6 @@ struct Etd: ParsableCommand {
             """,
         version: Product.version,
         subcommands: [Tokenize.self, Score.self, Eval.self])
+
+    static func main() { Terminal.main(Self.self) }
 }

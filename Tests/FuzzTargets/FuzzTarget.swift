@@ -10,7 +10,7 @@ import Tokenizers
 /// An input may be accepted or refused. A trap, a read out of bounds, a hang and an error that is not
 /// one line are findings.
 public enum FuzzTarget: String, CaseIterable, Sendable {
-    case safetensors, gguf, tokenizer, config
+    case safetensors, gguf, tokenizer, config, report, dump
 
     /// Reads `input` as a file of this kind, and everything that the file then offers.
     /// - Returns: why the input is refused; nil if it is accepted.
@@ -22,6 +22,8 @@ public enum FuzzTarget: String, CaseIterable, Sendable {
             case .gguf: try Self.gguf(input)
             case .tokenizer: try Self.tokenizer(input)
             case .config: try Self.config(input)
+            case .report: try Self.report(input)
+            case .dump: try Self.dump(input)
             }
             return nil
         } catch {
@@ -47,7 +49,7 @@ public enum FuzzTarget: String, CaseIterable, Sendable {
                 try Tokenizer(vocabulary: $0, path: checkpoint.path)
             }
         }
-        _ = try Transformer.load(checkpoint)
+        inspect(try Transformer.load(checkpoint), checkpoint)
         if let tokenizer = try tokenizer.get() { use(tokenizer) }
     }
 
@@ -60,7 +62,8 @@ public enum FuzzTarget: String, CaseIterable, Sendable {
         guard let weights = weights[familyName(config)] ?? weights["llama"] else {
             preconditionFailure("the weights of Tests/Goldens/models are gone")
         }
-        _ = try Transformer.load(try Checkpoint(safetensors: weights, config: config))
+        let checkpoint = try Checkpoint(safetensors: weights, config: config)
+        inspect(try Transformer.load(checkpoint), checkpoint)
     }
 
     private static func familyName(_ config: JSON) -> String {

@@ -61,7 +61,9 @@ struct ReplayTests {
 
     /// What the fuzzer found, and what each must say now.
     @Test(arguments: [
-        ("config/failed-architecture-with-newline.json", #"ConditionalG\u{a}eration"#)
+        ("config/failed-architecture-with-newline.json", #"ConditionalG\u{a}eration"#),
+        ("dump/failed-layer-beyond.json", "row for layer 9223372036854775807"),
+        ("report/failed-number-of-layers.json", "model.layers"),
     ])
     func whatWasFoundIsRefusedInOneLine(file: String, part: String) throws {
         let target = try #require(FuzzTarget(rawValue: String(file.prefix { $0 != "/" })))

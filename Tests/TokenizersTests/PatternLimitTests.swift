@@ -41,6 +41,28 @@ struct PatternLimitTests {
         #expect(try tokenizer.encode("ab", addSpecialTokens: false) == [0, 1])
     }
 
+    /// ICU goes through a whole run of spaces in one step, and does so again at each of them: 5·10^11
+    /// characters in a million steps, half of what steps alone allow. The clock ends it; without it the
+    /// time limit of this test would.
+    @Test(
+        .timeLimit(.minutes(10)),
+        arguments: [
+            #"\s++x"#, #"\s*+x"#, #"(?>\s+)x"#, #"(?<!x)\s++x"#, #"[^x]++x"#,
+            #"\s+x"#,
+        ])
+    func runsScannedAgainAndAgain(pattern: String) throws {
+        let tokenizer = try FamilyTests.tokenizer(Self.split(pattern))
+        let text = String(repeating: " ", count: 1_000_000)
+        let error = #expect(throws: TokenizerError.self) {
+            try tokenizer.encode(text, addSpecialTokens: false)
+        }
+        guard case .patternTooCostly(_, _, pattern, 1_000_000, _)? = error else {
+            Issue.record("\(String(describing: error))")
+            return
+        }
+        #expect(try tokenizer.encode("ab", addSpecialTokens: false) == [0, 1])
+    }
+
     @Test(.timeLimit(.minutes(10))) func aNormalizersPattern() throws {
         var root = Self.split("b")
         root["normalizer"] = [

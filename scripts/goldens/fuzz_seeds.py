@@ -249,6 +249,110 @@ def tokenizers():
                         "trim_offsets": True, "add_prefix_space": True})
 
 
+def write_json(target, name, content):
+    folder = OUT / target
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / f"seed-{name}.json").write_text(json.dumps(content, ensure_ascii=False) + "\n")
+
+
+def estimates(*names, value=0.5):
+    return {key: number for name in names for key, number in ((name, value), (name + "_se", 0.1))}
+
+
+def interval(name, value=0.5):
+    return {name: value, name + "_low": value - 0.1, name + "_high": value + 0.1}
+
+
+def reports():
+    layers = {
+        "schema": "etd-layers/v1",
+        "model": {"path": "m", "architecture": "llama", "layers": 4, "hidden_size": 8,
+                  "vocab_size": 9, "parameters": 1000, "fingerprint": "f", "sha256": {"a": "b"}},
+        "data": {"path": "d", "documents": 3, "tokens": 99, "sequence_length": 33, "bos": "auto"},
+        "precision": "f32",
+        "layers": [{"index": i, **estimates("angular_distance", "angular_distance_last",
+                                            "block_influence", "contribution",
+                                            "contribution_cosine", value=0.1 * (1 + i % 3)),
+                    "scores": {"relevance": 0.1}} for i in range(4)],
+        "boundaries": [{"index": i, **estimates("entropy", "kl_to_final", "top1_agreement",
+                                                "effective_rank", value=0.1 * i)}
+                       for i in range(5)],
+    }
+    think = {"encoder": 1, "think": 2, "decoder": 1}
+    curve = {"x": [0, 1, 2, 3], "normalized": [0, 0.5, 0.9, 1], "difference": [0, 0.2, 0.3, 0],
+             "threshold": 0.1, "knee": 2}
+    split = {
+        "schema": "etd-split/v1", "split": think, "notation": "1-2*k-1",
+        "iterations": {"recommended": 2, "maximum": 4},
+        "model": {"architecture": "llama", "layers": 4, "fingerprint": "f"}, "method": "kneedle",
+        "confidence": 0.9, "abstained": False, "reason": None,
+        "alternatives": [{"split": {"encoder": e, "think": t, "decoder": 4 - e - t},
+                          "scores": {"mean_angular_distance": 0.1 * t}}
+                         for t in (1, 2) for e in (0, 1, 2)],
+        "evidence": {"kneedle": {"proposal": think,
+                                 "values": {"sensitivity": 1, "forward": curve,
+                                            "reversed": curve}}},
+        "cost": [{"k": 2, "flops_per_token": 1e6, "kv_bytes_per_token": 512}], "created_by": "t",
+    }
+    run = {
+        "schema": "etd-run/v1", "created": "2026-01-01T00:00:00Z", "arguments": ["probe", "a b"],
+        "versions": {"etd": "1"}, "blas_core_type": "b", "threads": 2, "hashes": {"model": "h"},
+        "tokens": 99, "peak_rss_bytes": 1 << 20,
+        "timings": {"open_s": 0.1, "tokenize_s": 0.1, "pass_s": 3, "total_s": 61},
+        "self_checks": [{"name": "head", "value": 0, "limit": 0.1}],
+    }
+    write_json("report", "run", {"layers": layers, "split": split, "run": run})
+    abstained = {**split, "split": None, "abstained": True, "reason": "too thin"}
+    boundaries = [{**b, "tuned": estimates("kl_from_final", "entropy")}
+                  for b in layers["boundaries"]]
+    reading = {**interval("accuracy"), "macro_f1": 0.5, "control_accuracy": 0.4,
+               **interval("selectivity", 0.2), "code_length_bits": 10, "compression": 1.2,
+               "strength": 1, "control_strength": 1}
+    probes = {
+        "seed": "7", "plan": "1-2*2-1",
+        "boundaries": [{"index": 0, "layer": None, "iteration": None},
+                       {"index": 1, "layer": 0, "iteration": 1}],
+        "tasks": [{"name": f"task_{kind}", "kind": kind, "difficulty": 2, "path": None,
+                   "classes": ["a", "b"], "examples": {"train": 6, "validation": 2, "test": 2},
+                   "majority": 0.5, "readable_at": 1, "surface": False,
+                   "ridge": [reading] * 2, "logistic": [reading] * 2}
+                  for kind in ("reasoning", "surface")],
+        "relevance": [{"step": 0, **interval("score"), **interval("reasoning_gain"),
+                       **interval("surface_gain")}],
+    }
+    cka = [[1 if i == j else 0.5 for j in range(3)] for i in range(3)]
+    tuned = {"path": "t", "sha256": "s", "tokens": 5, "data": "d", "precision": "f32"}
+    write_json("report", "abstained", {
+        "layers": {**layers, "boundaries": boundaries, "cka": cka, "tuned_lens": tuned,
+                   "probes": probes}, "split": abstained})
+    write_json("report", "split-alone", {"split": split})
+
+
+def dumps():
+    attributes = {
+        "schema": "etd-activations/v1", "model": {"path": "m", "fingerprint": "f", "layers": 2},
+        "tokenizer_sha256": "t", "data": {"path": "d", "sha256": "s", "documents": 2, "tokens": 3},
+        "created_by": "c", "settings": {"sites": ["resid"], "dtype": "f32"}, "complete": 1,
+    }
+    tables = {
+        "tokens/id": [5, 6, 7], "tokens/document": [0, 0, 1], "tokens/position": [0, 1, 0],
+        "documents/offset": [0, 2], "documents/length": [2, 1],
+        "documents/sha256": ["a", "b"],
+    }
+    sites = {"resid": {"shape": [2, 3, 2], "layers": [0, 1], "encoding": "float32",
+                       "max_abs": [0, 0]}}
+    whole = {"attributes": attributes, "tables": tables, "sites": sites}
+    write_json("dump", "whole", whole)
+    write_json("dump", "heads", {
+        **whole, "attributes": {**attributes, "shard": [1, 2]},
+        "tables": {**tables, "labels/task": [1, 2], "documents/text": ["x", "y"]},
+        "sites": {"q@think2": {**sites["resid"], "shape": [2, 3, 2, 2], "encoding": "bfloat16"},
+                  "k": {**sites["resid"], "encoding": "float16"}}})
+    write_json("dump", "moments", {
+        "attributes": attributes,
+        "moments": {"resid": {"layers": [0, 1], "width": 3, "rows": 2, "mean": 0.0}}})
+
+
 def main():
     write_gguf("llama", "llama", llama)
     write_gguf("gemma3", "gemma3", gemma3)
@@ -259,6 +363,8 @@ def main():
     write_gguf("integer", "tiny", blocks(INTEGER))
     write_gguf("part", "tiny", part)
     tokenizers()
+    reports()
+    dumps()
 
 
 main()

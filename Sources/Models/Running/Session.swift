@@ -19,11 +19,17 @@ public final class Session {
     ///   - keepsAll: as `KeyValueCache.keepsAll`.
     ///   - blockRows: the most rows of a block; more than `capacity` where several texts share one.
     /// - Throws: `ModelError.tooLong` if `capacity` exceeds the model's context, `.invalidPlan` if the
-    ///   plan names a layer the model lacks.
+    ///   plan names a layer the model lacks, `.memory` if keys and values of `capacity` positions do not
+    ///   fit.
     public init(
         model: Transformer, plan: LayerPlan? = nil, capacity: Int? = nil, keepsAll: Bool = false,
         blockRows: Int? = nil
     ) throws(ModelError) {
+        if let capacity {
+            let layers = model.configuration.layerCount
+            try PlanMemory.check(
+                model.configuration, steps: plan?.steps.count ?? layers, positions: capacity)
+        }
         cache = try KeyValueCache(
             model: model, plan: plan, capacity: capacity, keepsAll: keepsAll)
         runner = BlockRunner(model: model, rows: blockRows ?? cache.capacity)

@@ -1,3 +1,5 @@
+import Files
+
 /// One bar per index, from zero up or down, with a whisker of ± one standard error.
 package struct BarChart: Sendable {
     package var frame: ChartFrame
@@ -27,7 +29,8 @@ package struct BarChart: Sendable {
         let (first, last) = (bars.map(\.x).min() ?? 0, bars.map(\.x).max() ?? 0)
         let layout = ChartLayout(
             frame: frame, x: first - 0.5...last + 0.5,
-            xTicks: Ticks.integers(Int(first), Int(last), target: max(2, Int(frame.width / 70))),
+            xTicks: Ticks.integers(
+                Int(nearest: first), Int(nearest: last), target: max(2, Int(frame.width / 70))),
             yTicks: Ticks.enclosing(low, high, target: 7), legend: [])
         let slot = layout.x.position(first + 1) - layout.x.position(first)
         let width = min(40, slot * 0.7)
@@ -51,7 +54,7 @@ package struct BarChart: Sendable {
             hover: bars.filter { $0.y != nil }.map { bar in
                 HoverTarget(
                     x: bar.x,
-                    text: "\(xName) \(Int(bar.x))\n\(valueName): "
+                    text: "\(xName) \(Int(nearest: bar.x))\n\(valueName): "
                         + NumberText.estimate(bar.y, bar.error))
             })
     }

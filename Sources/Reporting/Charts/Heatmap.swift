@@ -1,3 +1,5 @@
+import Files
+
 /// A grid of values over two whole-number axes. The shade is the fill's opacity over the page's own
 /// background, so it works in light and dark.
 package struct Heatmap: Sendable {
@@ -62,8 +64,8 @@ package struct Heatmap: Sendable {
         let rowTicks = Ticks.integers(rows.lowerBound, rows.upperBound, target: 6)
         let columnLabels = columnTicks.values.map { value -> Markup in
             """
-            <text class="tick middle" x="\(x(Int(value)) + width / 2)" y="\(bottom + 16)">\
-            \(Int(value))</text>
+            <text class="tick middle" x="\(x(Int(nearest: value)) + width / 2)" y="\(bottom + 16)">\
+            \(Int(nearest: value))</text>
             """
         }
         let names = (rowNames ?? []).enumerated().map { index, name -> Markup in
@@ -74,8 +76,8 @@ package struct Heatmap: Sendable {
         }
         let numbers = rowTicks.values.map { value -> Markup in
             """
-            <text class="tick end" x="\(left - 6)" y="\(y(Int(value)) + height / 2 + 4)">\
-            \(Int(value))</text>
+            <text class="tick end" x="\(left - 6)" y="\(y(Int(nearest: value)) + height / 2 + 4)">\
+            \(Int(nearest: value))</text>
             """
         }
         let rowLabels = rowNames == nil ? numbers : names

@@ -1,3 +1,5 @@
+import Files
+
 /// Several series over a shared x axis, each with a band of ± one standard error, or an interval.
 package struct LineChart: Sendable {
     package struct Point: Sendable {
@@ -98,7 +100,7 @@ package struct LineChart: Sendable {
         let target = max(2, Int(frame.width / 70))
         let xTicks: Ticks
         if integerX {
-            xTicks = Ticks.integers(Int(low), Int(high), target: target)
+            xTicks = Ticks.integers(Int(nearest: low), Int(nearest: high), target: target)
         } else {
             let ticks = Ticks.enclosing(low, high, target: target)
             xTicks = Ticks(
@@ -226,7 +228,7 @@ package struct LineChart: Sendable {
         }
         return byX.keys.sorted().map { x in
             let place =
-                integerX ? "\(Int(x))" : NumberText.significant(x, digits: 3)
+                integerX ? "\(Int(nearest: x))" : NumberText.significant(x, digits: 3)
             return HoverTarget(
                 x: x, text: (["\(xName) \(place)"] + byX[x, default: []]).joined(separator: "\n"))
         }

@@ -1,3 +1,4 @@
+import Files
 import Foundation
 
 /// Numbers as people read them. Always with a decimal point, whatever the locale; a value that is
@@ -31,8 +32,8 @@ package enum NumberText {
     /// The label of an axis tick: as many decimals as the step needs, and no more.
     package static func tick(_ value: Double, step: Double) -> String {
         if value == 0 || abs(value) < abs(step) * 1e-6 { return "0" }
-        let stepExponent = Int(floor(log10(abs(step)) + 1e-9))
-        let exponent = Int(floor(log10(abs(value)) + 1e-9))
+        let stepExponent = Int(nearest: floor(log10(abs(step)) + 1e-9))
+        let exponent = Int(nearest: floor(log10(abs(value)) + 1e-9))
         let text: String
         if max(exponent, stepExponent) >= 6 || stepExponent < -4 {
             let scientific = String(format: "%.*e", max(0, exponent - stepExponent), value)
@@ -48,7 +49,7 @@ package enum NumberText {
     static func coordinate(_ value: Double) -> String {
         guard value.isFinite else { return "0" }
         let hundredths = (min(max(value, -1e9), 1e9) * 100).rounded()
-        let whole = Int(hundredths)
+        let whole = Int(nearest: hundredths)
         let sign = whole < 0 ? "-" : ""
         let (units, rest) = (abs(whole) / 100, abs(whole) % 100)
         if rest == 0 { return "\(sign)\(units)" }
@@ -87,7 +88,8 @@ package enum NumberText {
             scaled /= 1024
             unit += 1
         }
-        return (unit == 0 ? "\(Int(scaled))" : significant(scaled, digits: 3)) + " " + units[unit]
+        return (unit == 0 ? "\(Int(nearest: scaled))" : significant(scaled, digits: 3)) + " "
+            + units[unit]
     }
 
     /// `0.41 s`, `12.3 s`, `4 min 05 s`, `2 h 03 min`.
@@ -95,7 +97,7 @@ package enum NumberText {
         guard seconds.isFinite, seconds >= 0 else { return missing }
         if seconds < 10 { return String(format: "%.2f s", seconds) }
         if seconds < 59.95 { return String(format: "%.1f s", seconds) }
-        let whole = Int(min(seconds, 1e15).rounded())
+        let whole = Int(nearest: min(seconds, 1e15).rounded())
         if whole < 3600 { return String(format: "%d min %02d s", whole / 60, whole % 60) }
         return String(format: "%d h %02d min", whole / 3600, whole / 60 % 60)
     }

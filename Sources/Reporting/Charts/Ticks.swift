@@ -1,3 +1,4 @@
+import Files
 import Foundation
 
 /// Where an axis carries labels: multiples of 1, 2 or 5 times a power of ten.
@@ -28,12 +29,15 @@ package struct Ticks: Sendable, Equatable {
             values: stride(from: first, through: last, by: 1).map { $0 * step }, step: step)
     }
 
-    /// Whole numbers inside [low, high], for layer and boundary indices.
+    /// Whole numbers inside [low, high], for layer and boundary indices; what lies beyond ±2^53 counts
+    /// as that, the last whole number whose neighbours a `Double` tells apart.
     package static func integers(_ low: Int, _ high: Int, target: Int) -> Ticks {
+        let limit = 1 << 53
+        let (low, high) = (min(max(low, -limit), limit), min(max(high, -limit), limit))
         guard low < high else { return Ticks(values: [Double(low)], step: 1) }
         let rough = Double(high - low) / Double(max(1, target))
-        let step = max(1, Int(niceStep(atLeast: rough)))
-        let first = Int((Double(low) / Double(step)).rounded(.up)) * step
+        let step = max(1, Int(nearest: niceStep(atLeast: rough)))
+        let first = Int(nearest: (Double(low) / Double(step)).rounded(.up)) * step
         return Ticks(
             values: stride(from: first, through: high, by: step).map(Double.init),
             step: Double(step))
@@ -41,8 +45,8 @@ package struct Ticks: Sendable, Equatable {
 
     /// Powers of ten that enclose [low, high], both above 0; with few of them also 2 and 5 times.
     package static func logarithmic(_ low: Double, _ high: Double) -> Ticks {
-        let first = Int(floor(log10(max(low, 1e-300)) + 1e-9))
-        let last = max(first + 1, Int(ceil(log10(min(max(high, 1e-299), 1e300)) - 1e-9)))
+        let first = Int(nearest: floor(log10(max(low, 1e-300)) + 1e-9))
+        let last = max(first + 1, Int(nearest: ceil(log10(min(max(high, 1e-299), 1e300)) - 1e-9)))
         let every = max(1, (last - first + 5) / 6)
         let factors: [Double] = last - first <= 2 ? [1, 2, 5] : [1]
         var values: [Double] = []

@@ -1,3 +1,4 @@
+import Files
 import Records
 
 extension ReportContent {
@@ -29,8 +30,8 @@ extension ReportContent {
             let high = present.max(by: { ($0.y ?? 0) < ($1.y ?? 0) })
         else { return "" }
         return
-            "\(name): lowest \(NumberText.significant(low.y)) at \(place) \(Int(low.x)), highest "
-            + "\(NumberText.significant(high.y)) at \(place) \(Int(high.x))."
+            "\(name): lowest \(NumberText.significant(low.y)) at \(place) \(Int(nearest: low.x)), highest "
+            + "\(NumberText.significant(high.y)) at \(place) \(Int(nearest: high.x))."
     }
 
     var distanceSection: ReportSection {

@@ -1,3 +1,4 @@
+import Files
 import Records
 
 extension ReportContent {
@@ -181,7 +182,7 @@ extension ReportContent {
                     summary: lines.map { line in
                         let top = line.points.max { ($0.y ?? 0) < ($1.y ?? 0) }
                         return "\(line.name): greatest \(NumberText.significant(top?.y)) at "
-                            + "\(axis.lowercased()) \(Int(top?.x ?? 0))."
+                            + "\(axis.lowercased()) \(Int(nearest: top?.x ?? 0))."
                     }.joined(separator: " "),
                     xLabel: axis, yLabel: "Selectivity gained",
                     zones: probes.plan == nil ? zones(.layers) : []),

@@ -1,3 +1,4 @@
+import Files
 import Records
 
 extension ReportContent {
@@ -79,7 +80,7 @@ extension ReportContent {
         }
         let widest = gaps.max { $0.1.magnitude < $1.1.magnitude }
         let summary = widest.map {
-            "The lenses differ most at boundary \(Int($0.0)), by "
+            "The lenses differ most at boundary \(Int(nearest: $0.0)), by "
                 + "\(NumberText.significant($0.1.magnitude, digits: 3))."
         }
         var chart = LineChart(

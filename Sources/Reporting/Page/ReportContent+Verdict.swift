@@ -1,3 +1,4 @@
+import Files
 import Plans
 import Records
 
@@ -65,7 +66,9 @@ extension ReportContent {
                 """
         }
         let parts =
-            zones(.boundaries).map { "\($0.kind.rawValue) \(Int($0.from)) to \(Int($0.to) - 1)" }
+            zones(.boundaries).map {
+                "\($0.kind.rawValue) \(Int(nearest: $0.from)) to \(Int(nearest: $0.to) - 1)"
+            }
         let description = parts.isEmpty ? "no part assigned" : parts.joined(separator: ", ")
         let legend = zones(.boundaries).map { zone -> Markup in
             "<li class=\"zone-\(zone.kind.rawValue)\">\(zone.label)</li>"

@@ -1,3 +1,4 @@
+import Files
 import Foundation
 import Synchronization
 
@@ -208,7 +209,7 @@ package struct ProgressLine: Sendable {
     package func bar(width: Int) -> String {
         let room = max(1, width - 1)
         let amount = NumberText.grouped(done) + (total > 0 ? "/\(NumberText.grouped(total))" : "")
-        var parts = fraction.map { ["\(Int($0 * 100)) %"] } ?? []
+        var parts = fraction.map { ["\(Int(nearest: $0 * 100)) %"] } ?? []
         parts.append("\(amount) \(unit)")
         if let rate = pace ?? rate {
             parts.append("\(NumberText.significant(rate, digits: 3)) \(unit)/s")
@@ -221,7 +222,7 @@ package struct ProgressLine: Sendable {
         var line = label + " "
         if let fraction, space >= 5 {
             let length = min(30, space)
-            let filled = Int(fraction * Double(length))
+            let filled = Int(nearest: fraction * Double(length))
             line += String(repeating: "━", count: filled)
             line += String(repeating: "─", count: length - filled) + "  "
         }
@@ -230,7 +231,7 @@ package struct ProgressLine: Sendable {
 
     /// A line for a log file.
     package var plain: String {
-        let share = fraction.map { " (\(Int($0 * 100)) %)" } ?? ""
+        let share = fraction.map { " (\(Int(nearest: $0 * 100)) %)" } ?? ""
         let of = total > 0 ? " of \(NumberText.grouped(total))" : ""
         let left = remaining.map { ", \(NumberText.duration($0)) left" } ?? ""
         return "\(label): \(NumberText.grouped(done))\(of) \(unit)\(share), "
@@ -246,7 +247,7 @@ package struct ProgressLine: Sendable {
 
     /// `0:07`, `12:40`, `3:05:00`.
     static func clock(_ seconds: Double) -> String {
-        let whole = Int(min(max(0, seconds), 1e12).rounded())
+        let whole = Int(nearest: min(max(0, seconds), 1e12).rounded())
         return whole < 3600
             ? String(format: "%d:%02d", whole / 60, whole % 60)
             : String(format: "%d:%02d:%02d", whole / 3600, whole / 60 % 60, whole % 60)

@@ -1,3 +1,4 @@
+import Files
 import Records
 
 /// A bar chart in block characters: values by layer, with the parts of a split named underneath.
@@ -23,7 +24,7 @@ package struct TerminalChart: Sendable {
         return String(
             values.map { value in
                 guard let value, value.isFinite, value > 0, high > 0 else { return " " }
-                return blocks[max(1, min(8, Int((value / high * 8).rounded())))]
+                return blocks[max(1, min(8, Int(nearest: (value / high * 8).rounded())))]
             })
     }
 
@@ -52,7 +53,7 @@ package struct TerminalChart: Sendable {
             for (index, value) in bars.enumerated() {
                 let eighths = (max(0, value ?? 0) / top * Double(rows * 8)).rounded()
                 // A value that is not zero leaves a trace.
-                let filled = value.map { $0 > 0 ? max(1, Int(eighths)) : 0 } ?? 0
+                let filled = value.map { $0 > 0 ? max(1, Int(nearest: eighths)) : 0 } ?? 0
                 let block = Self.blocks[max(0, min(8, filled - row * 8))]
                 let body = String(repeating: block, count: max(1, barWidth - 1))
                 let cell = body + (barWidth > 1 ? " " : "")
@@ -77,7 +78,7 @@ package struct TerminalChart: Sendable {
     private func axis(bars: Int, barWidth: Int, perBar: Int) -> String {
         let ticks = Ticks.integers(0, values.count - 1, target: max(1, bars * barWidth / 10))
         var line = ""
-        for tick in ticks.values.map({ Int($0) }) {
+        for tick in ticks.values.map({ Int(nearest: $0) }) {
             let column = tick / perBar * barWidth
             guard column >= line.count else { continue }
             line = TerminalText.padded(line, to: column) + "\(tick)"

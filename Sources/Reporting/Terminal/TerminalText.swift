@@ -1,3 +1,5 @@
+import Files
+
 /// Text as a terminal lays it out: how many columns it takes, and how to cut and pad it.
 package enum TerminalText {
     /// Columns of a text without escape sequences or control characters.
@@ -35,21 +37,8 @@ package enum TerminalText {
             || wideRanges.contains { $0.contains(scalar.value) }
     }
 
-    /// The text with control characters made visible, so that a file name cannot move the cursor or
-    /// recolour the terminal: ESC becomes ␛. Characters that reorder text become �.
-    package static func visible(_ text: String) -> String {
-        var result = String.UnicodeScalarView()
-        for scalar in text.unicodeScalars {
-            switch scalar.value {
-            case 0..<0x20: result.append(Unicode.Scalar(0x2400 + scalar.value) ?? "\u{FFFD}")
-            case 0x7F: result.append("\u{2421}")
-            case 0x80...0x9F, 0x202A...0x202E, 0x2066...0x2069, 0x2028, 0x2029:
-                result.append("\u{FFFD}")
-            default: result.append(scalar)
-            }
-        }
-        return String(result)
-    }
+    /// The text as `String.visible` cleans it.
+    package static func visible(_ text: String) -> String { text.visible }
 
     /// The longest beginning of the text that fits into `columns`, ending in … when it was cut.
     package static func truncated(_ text: String, to columns: Int) -> String {
@@ -120,8 +109,9 @@ public struct TerminalTable: Sendable {
         let cells = rows.map { row in
             columns.indices.map { $0 < row.count ? TerminalText.visible(row[$0]) : "" }
         }
+        let titles = columns.map(\.title.visible)
         let widths = columns.indices.map { index in
-            ([columns[index].title] + cells.map { $0[index] }).map(TerminalText.width).max() ?? 0
+            ([titles[index]] + cells.map { $0[index] }).map(TerminalText.width).max() ?? 0
         }
         func line(_ cells: [String]) -> String {
             let padded = columns.indices.map {
@@ -131,7 +121,7 @@ public struct TerminalTable: Sendable {
             let line = padded.joined(separator: "  ")
             return String(line.reversed().drop { $0 == " " }.reversed())
         }
-        let header = line(columns.map(\.title))
+        let header = line(titles)
         let rule = widths.map { String(repeating: "─", count: $0) }.joined(separator: "  ")
         return ([style.bold(header), style.dim(rule)] + cells.map(line)).map { $0 + "\n" }.joined()
     }

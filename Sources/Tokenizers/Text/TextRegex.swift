@@ -42,6 +42,24 @@ final class TextRegex: @unchecked Sendable {
         150 + characters + characters / 64 + ranges
     }
 
+    /// The most time of this thread's on a processor that a whole text may take. Steps alone do not bound
+    /// it: ICU scans a run of characters for a possessive loop, a lookahead or an atomic group in one
+    /// step, and at each position of the run anew. Patterns of real tokenizers take 0.1 to 0.2 µs per
+    /// character; this allows half a second and 3 µs per character.
+    static func mostNanoseconds(characters: Int) -> UInt64 {
+        500_000_000 + 3000 * UInt64(characters)
+    }
+
+    /// Asked for at every so many steps: with steps that are quick, the clock would cost more than they.
+    private static let stepsBetweenClocks = 64
+
+    /// Nanoseconds that the calling thread has spent on a processor.
+    private static var processorTime: UInt64 {
+        var time = timespec()
+        clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time)
+        return UInt64(time.tv_sec) * 1_000_000_000 + UInt64(time.tv_nsec)
+    }
+
     /// The matches within each of `ranges` of `text`, from left to right; a match sees nothing
     /// outside its range.
     /// - Parameter ranges: Ascending, disjoint ranges of whole scalars.
@@ -52,6 +70,7 @@ final class TextRegex: @unchecked Sendable {
         let string = String(decoding: text, as: UTF8.self)
         let characters = string.utf16.count
         let limit = Self.mostSteps(characters: characters, ranges: ranges.count)
+        let deadline = Self.processorTime + Self.mostNanoseconds(characters: characters)
         var steps = 0
         var exceeded: PatternLimit?
         var bounds = OffsetCursor(text)
@@ -72,6 +91,11 @@ final class TextRegex: @unchecked Sendable {
                             steps += 1
                             if steps > limit {
                                 exceeded = .steps(limit)
+                                stop.pointee = true
+                            } else if steps % Self.stepsBetweenClocks == 0,
+                                Self.processorTime > deadline
+                            {
+                                exceeded = .time
                                 stop.pointee = true
                             }
                         } else if flags.contains(.internalError), exceeded == nil {
