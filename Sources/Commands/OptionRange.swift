@@ -1,5 +1,4 @@
 import ArgumentParser
-import Models
 import Plans
 
 /// Bounds of whole numbers among the options, so that sums and products of them stay whole numbers and

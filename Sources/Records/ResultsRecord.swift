@@ -139,7 +139,7 @@ public struct ResultsRecord: Sendable, Equatable {
 
     /// - Throws: `FileError` naming the file and the missing or wrong member.
     public static func read(path: String) throws(FileError) -> ResultsRecord {
-        let reader = try RecordReader(path: path, schema: schema)
+        let reader = try RecordReader(try JSON.read(path: path), path: path, schema: schema)
         var split: Split?
         if reader.json["split"] != nil {
             let member = try reader.member("split")
