@@ -89,7 +89,7 @@ private final class MomentsState {
     let tap: MomentsTap
     private let sites: [MomentsFile.Site]
     /// Where the tap keeps each row of each site.
-    private var places: [DumpLayout.Target: MomentsTap.Place] = [:]
+    private var places: [DumpLayout.Target: StatePlace] = [:]
     private let target: DumpTarget
     private(set) var hasSaved = false
     /// Saving takes at most a twentieth of the time: seconds from the end of one to the next.
@@ -104,12 +104,10 @@ private final class MomentsState {
             MomentsFile.Site(name: $0.name, layers: $0.layers, width: $0.width)
         }
         for (place, row) in layout.targets(plan) {
-            places[row] = MomentsTap.Place(site: place.site, index: place.index)
+            places[row] = place
         }
         let wanted = Set(places.values)
-        tap = MomentsTap(sites: Set(layout.sites.map(\.site))) { site, index in
-            wanted.contains(MomentsTap.Place(site: site, index: index))
-        }
+        tap = MomentsTap(sites: Set(layout.sites.map(\.site))) { wanted.contains($0) }
     }
 
     func write(
@@ -153,7 +151,7 @@ private final class MomentsState {
                 path: path,
                 problem: "is not this dump's state; remove it, and the same command starts anew")
         }
-        var found: [MomentsTap.Place: Moments] = [:]
+        var found: [StatePlace: Moments] = [:]
         for (row, place) in places {
             let site = sites[row.set]
             let moments = try saved.moments(site, row: row.row)

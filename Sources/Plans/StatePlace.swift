@@ -1,6 +1,6 @@
 /// Where in an executed plan a value stands: its site, the step that made it, and that step's layer
 /// and pass of a loop. Everything that numbers or names states derives it from here.
-public struct StatePlace: Sendable, Hashable {
+public struct StatePlace: Sendable, Hashable, Comparable, CustomStringConvertible {
     public let site: Site
     /// The executed step, from 0; nil for the embedding output h_0, which no step made.
     public let step: Int?
@@ -17,6 +17,12 @@ public struct StatePlace: Sendable, Hashable {
         self.iteration = iteration
     }
 
+    /// In a plan that runs the layers once, from 0: a boundary for `resid`, a layer for other sites.
+    public init(_ site: Site, index: Int) {
+        let step = site == .resid ? (index == 0 ? nil : index - 1) : index
+        self.init(site: site, step: step, layer: step, iteration: nil)
+    }
+
     /// For `resid` the boundary among the executed ones, 0 … S; for the other sites the step.
     public var index: Int { site == .resid ? step.map { $0 + 1 } ?? 0 : step ?? 0 }
 
@@ -25,6 +31,16 @@ public struct StatePlace: Sendable, Hashable {
 
     /// The data set that holds such values: `resid`, or `resid@think2` in the second pass of a loop.
     public var dataSet: String { Self.dataSet(site, iteration: iteration) }
+
+    /// Such as "resid at boundary 3" or "q at step 7".
+    public var description: String {
+        "\(site.rawValue) at \(site == .resid ? "boundary" : "step") \(index)"
+    }
+
+    /// By site, then in the order of the pass.
+    public static func < (a: StatePlace, b: StatePlace) -> Bool {
+        (a.site.rawValue, a.index) < (b.site.rawValue, b.index)
+    }
 
     public static func dataSet(_ site: Site, iteration: Int?) -> String {
         site.rawValue + (iteration.map { "@think\($0)" } ?? "")

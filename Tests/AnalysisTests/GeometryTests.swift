@@ -7,6 +7,7 @@ import Corpus
 import Files
 import Foundation
 import Models
+import Plans
 import Records
 import Tensors
 import TestSupport
@@ -108,7 +109,7 @@ func geometry(
         let metrics = try found.metrics()
         let boundaries = try #require(expected["boundaries"]?.arrayValue)
         for (boundary, values) in boundaries.enumerated() {
-            let moments = try #require(found.moments.moments[.init(site: .resid, index: boundary)])
+            let moments = try #require(found.moments.moments[StatePlace(.resid, index: boundary)])
             #expect(moments.count == values["count"]?.intValue)
             let covariance = (values["covariance"]?.arrayValue ?? []).map { row in
                 (row.arrayValue ?? []).compactMap(\.doubleValue)

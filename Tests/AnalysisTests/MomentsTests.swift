@@ -4,6 +4,7 @@ import Analysis
 import CKernels
 import Foundation
 import Models
+import Plans
 import Tensors
 import TestSupport
 import Testing
@@ -98,7 +99,7 @@ import Testing
         var good = true
         for _ in 0..<6_000 where good { good = added.add([1.26e8], rows: 1) }
         #expect(!good || !added.isInRange)
-        let place = MomentsTap.Place(site: .mlpOutput, index: 4)
+        let place = StatePlace(.mlpOutput, index: 4)
         #expect(place.description == "mlp_out at layer 4")
     }
 

@@ -7,6 +7,7 @@ import Checkpoints
 import Corpus
 import Foundation
 import Models
+import Plans
 import Records
 import TestSupport
 import Testing
@@ -173,7 +174,7 @@ import Testing
         let sinks = SinkFinder(boundaries: 1, longest: length)
         let found = geometry([document], width: width, sinks: sinks)
         #expect(sinks.counts.massive == SinkFinder.mostHeld)
-        let place = MomentsTap.Place(site: .resid, index: 0)
+        let place = StatePlace(.resid, index: 0)
         #expect(found.moments.moments[place]?.count == length - 1 - SinkFinder.mostHeld)
         // The first of them, so that the rest does not depend on what comes later.
         #expect(sinks.leftOut.lastIndex(of: true) == 1 + 3 * (SinkFinder.mostHeld - 1))

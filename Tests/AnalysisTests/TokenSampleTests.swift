@@ -2,6 +2,7 @@
 
 import Analysis
 import Foundation
+import Plans
 import TestSupport
 import Testing
 
@@ -99,7 +100,7 @@ import Testing
         #expect(all.counts.massive > 0)
         #expect(shards.reduce(0) { $0 + $1.1.massive } == all.counts.massive)
         for boundary in 0..<3 {
-            let place = MomentsTap.Place(site: .resid, index: boundary)
+            let place = StatePlace(.resid, index: boundary)
             let merged = try #require(shards[0].0.moments.moments[place])
             #expect(merged.merge(try #require(shards[1].0.moments.moments[place])))
             #expect(merged.words == whole.moments.moments[place]?.words)

@@ -108,7 +108,7 @@ package final class BoundaryGeometry: Tap {
             }
             moments.take(
                 state(boundary, start), rows: rows.count, width: width,
-                at: .init(site: .resid, index: boundary))
+                at: StatePlace(.resid, index: boundary))
         }
     }
 
@@ -129,7 +129,7 @@ package final class BoundaryGeometry: Tap {
                 }
                 moments.take(
                     rows.pointer, rows: ordinary.count, width: width,
-                    at: .init(site: .resid, index: boundary))
+                    at: StatePlace(.resid, index: boundary))
             }
         }
         waiting = []
@@ -144,7 +144,7 @@ package final class BoundaryGeometry: Tap {
     package func metrics() throws(AnalysisError) -> [[String: Estimate]] {
         try moments.check()
         var dimensions = [Spectrum.Dimensions?](repeating: nil, count: boundaries)
-        let sums = (0..<boundaries).map { moments.moments[.init(site: .resid, index: $0)] }
+        let sums = (0..<boundaries).map { moments.moments[StatePlace(.resid, index: $0)] }
         dimensions.withUnsafeMutableBufferPointer { places in
             nonisolated(unsafe) let places = places
             Parallel.forEach(boundaries) { places[$0] = sums[$0]?.dimensions() }

@@ -7,57 +7,38 @@ import Plans
 ///
 /// A block of positions is one of `BlockRunner`'s, so borders depend on the document alone.
 public final class MomentsTap: Tap {
-    public struct Place: Hashable, Sendable, Comparable, CustomStringConvertible {
-        public var site: Site
-        /// The executed step; for `resid` the boundary.
-        public var index: Int
-
-        public init(site: Site, index: Int) {
-            self.site = site
-            self.index = index
-        }
-
-        public var description: String {
-            "\(site.rawValue) at \(site == .resid ? "boundary" : "layer") \(index)"
-        }
-
-        public static func < (a: Place, b: Place) -> Bool {
-            (a.site.rawValue, a.index) < (b.site.rawValue, b.index)
-        }
-    }
-
     private let sites: Set<Site>
-    private let indices: ((Site, Int) -> Bool)
+    private let isChosen: (StatePlace) -> Bool
     private var addedTokens = 0
-    public private(set) var moments: [Place: Moments] = [:]
+    public private(set) var moments: [StatePlace: Moments] = [:]
     /// Where sums became worthless first.
-    private var failure: Place?
+    private var failure: StatePlace?
 
-    /// - Parameter indices: which steps (for `resid` boundaries) to look at; all when nil.
-    public init(sites: Set<Site>, indices: ((Site, Int) -> Bool)? = nil) {
+    /// - Parameter places: which steps or boundaries of the sites; all by default.
+    public init(sites: Set<Site>, where places: @escaping (StatePlace) -> Bool = { _ in true }) {
         self.sites = sites
-        self.indices = indices ?? { _, _ in true }
+        isChosen = places
     }
 
     /// Goes on from what an earlier run has summed.
-    public func restore(_ moments: [Place: Moments]) { self.moments = moments }
+    public func restore(_ moments: [StatePlace: Moments]) { self.moments = moments }
 
     public func begin(_ document: Document, index: Int) { addedTokens = document.addedTokens }
 
     public func wants(_ site: Site) -> Bool { sites.contains(site) }
 
     public func observe(_ activation: Activation) {
-        guard indices(activation.site, activation.index) else { return }
+        guard isChosen(activation.place) else { return }
         let skipped = min(
             activation.positions.count, max(0, addedTokens - activation.positions.lowerBound))
         take(
             activation.values + skipped * activation.width,
             rows: activation.positions.count - skipped, width: activation.width,
-            at: Place(site: activation.site, index: activation.index))
+            at: activation.place)
     }
 
     /// Takes in a block of rows [rows, width] that somebody else has chosen.
-    func take(_ values: UnsafePointer<Float>, rows: Int, width: Int, at place: Place) {
+    func take(_ values: UnsafePointer<Float>, rows: Int, width: Int, at place: StatePlace) {
         guard failure == nil else { return }
         let sums = moments[place] ?? Moments(width: width)
         moments[place] = sums

@@ -19,10 +19,9 @@ public struct Activation {
         states: UnsafePointer<Float>, boundary: Int, positions: Range<Int>, width: Int,
         site: Site = .resid
     ) {
-        let step = site == .resid ? (boundary == 0 ? nil : boundary - 1) : boundary
         self.init(
-            place: StatePlace(site: site, step: step, layer: step, iteration: nil),
-            positions: positions, width: width, values: states)
+            place: StatePlace(site, index: boundary), positions: positions, width: width,
+            values: states)
     }
 
     init(
