@@ -32,9 +32,9 @@ public struct StatePlace: Sendable, Hashable, Comparable, CustomStringConvertibl
     /// The data set that holds such values: `resid`, or `resid@think2` in the second pass of a loop.
     public var dataSet: String { Self.dataSet(site, iteration: iteration) }
 
-    /// Such as "resid at boundary 3" or "q at step 7".
+    /// Such as "resid at boundary 3" or "q@think2 at layer 7".
     public var description: String {
-        "\(site.rawValue) at \(site == .resid ? "boundary" : "step") \(index)"
+        "\(dataSet) at " + (site == .resid ? "boundary \(index)" : "layer \(number)")
     }
 
     /// By site, then in the order of the pass.
