@@ -232,4 +232,18 @@ import Testing
             }
         }
     }
+
+    /// A state that is not finite stops the pass before any tap sees it, also one that was written.
+    @Test func whatIsNotFiniteIsNotShown() throws {
+        let model = try GoldenModel(name: "llama-gqa").load()
+        let recorder = StateRecorder([.resid])
+        let session = try Session(model: model, capacity: 4)
+        let edit = SiteEdit(.scale(.infinity), at: .resid) { $0.index == 2 }
+        #expect(throws: ModelError.nonFinite(place: "layer 1", position: 0)) {
+            try session.run([1, 2], taps: [recorder], interventions: [edit])
+        }
+        let plan = LayerPlan.identity(layers: model.configuration.layerCount)
+        #expect(recorder.saved.values(plan.place(.resid, step: 0)) != nil)
+        #expect(recorder.saved.values(plan.place(.resid, step: 1)) == nil)
+    }
 }

@@ -40,7 +40,6 @@ extension BlockRunner {
         layer.down(b.up, rows: rows, in: model.arithmetic, into: b.output)
         try addToResidual(
             layer.postMLPNorm, plan.place(.mlpOutput, step: step), places, attached)
-        try pass(plan.place(.resid, step: step), b.hidden, c.hiddenSize, places, attached)
     }
 
     /// Queries, keys and values of `input`, and what attention mixes of them into `mixed`.

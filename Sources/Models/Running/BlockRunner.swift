@@ -148,15 +148,13 @@ public final class BlockRunner {
         }
         let first = steps.lowerBound
         let start = plan.place(.resid, step: first == 0 ? nil : first - 1)
-        try pass(start, buffers.hidden, width, places, attached)
-        try checkFinite(places, start)
-        try onBoundary(first, UnsafePointer(buffers.hidden.pointer))
+        try passBoundary(start, places, attached)
+        try onBoundary(first, self.states)
         for step in steps {
             let layer = model.layers[plan.steps[step].layer]
             try run(layer, step: step, plan, places, attached)
-            let boundary = plan.place(.resid, step: step)
-            try checkFinite(places, boundary)
-            try onBoundary(step + 1, UnsafePointer(buffers.hidden.pointer))
+            try passBoundary(plan.place(.resid, step: step), places, attached)
+            try onBoundary(step + 1, self.states)
         }
         for place in places where place.trunk == nil {
             place.cache.advance(by: place.rows.count, steps: steps)
@@ -207,8 +205,26 @@ public final class BlockRunner {
         return places
     }
 
+    /// A boundary: what is written there is checked before anything looks at it.
+    private func passBoundary(
+        _ boundary: StatePlace, _ places: [Place], _ attached: Attachments
+    ) throws(ModelError) {
+        let width = model.configuration.hiddenSize
+        try edit(boundary, buffers.hidden, width, places, attached)
+        try checkFinite(places, boundary)
+        try show(boundary, buffers.hidden, width, places, attached)
+    }
+
     /// Hands a site to what wants to write to it, then to what looks.
     func pass(
+        _ place: StatePlace, _ buffer: FloatBuffer, _ width: Int, _ places: [Place],
+        _ attached: Attachments
+    ) throws(ModelError) {
+        try edit(place, buffer, width, places, attached)
+        try show(place, buffer, width, places, attached)
+    }
+
+    private func edit(
         _ place: StatePlace, _ buffer: FloatBuffer, _ width: Int, _ places: [Place],
         _ attached: Attachments
     ) throws(ModelError) {
@@ -220,6 +236,12 @@ public final class BlockRunner {
                         values: buffer.pointer + rows.rows.lowerBound * width))
             }
         }
+    }
+
+    private func show(
+        _ place: StatePlace, _ buffer: FloatBuffer, _ width: Int, _ places: [Place],
+        _ attached: Attachments
+    ) throws(ModelError) {
         for tap in attached.taps where tap.wants(place.site) {
             for (sequence, rows) in places.enumerated() {
                 try tap.observe(
