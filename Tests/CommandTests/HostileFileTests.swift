@@ -81,8 +81,8 @@ import Testing
         let running = try CommandRunner(analyze).start(
             ["probe", "--model", path, "--data", model.file("long.u16"), "--out", folder])
         let deadline = Date.now + 300
-        while names(in: folder) == nil, Date.now < deadline { usleep(5000) }
-        try #require(names(in: folder) != nil, "the pass has begun")
+        while !running.hasMapped(weights), Date.now < deadline { usleep(5000) }
+        try #require(running.hasMapped(weights), "the weights are being read")
         #expect(truncate(weights, 0) == 0)
         let result = try running.finish()
         #expect(result.code == 1, "\(result)")

@@ -147,6 +147,12 @@ public struct CommandRunner: Sendable {
 
         public var isRunning: Bool { process.isRunning }
 
+        /// Whether the process has mapped a file.
+        public func hasMapped(_ path: String) -> Bool {
+            let maps = "/proc/\(process.processIdentifier)/maps"
+            return (try? String(contentsOfFile: maps, encoding: .utf8))?.contains(path) ?? false
+        }
+
         public func send(_ signal: Int32) { kill(process.processIdentifier, signal) }
 
         public func finish() throws -> Result {
