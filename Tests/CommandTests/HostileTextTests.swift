@@ -79,10 +79,13 @@ import Testing
         try succeed(
             analyze, "probe", "--model", model.path, "--out", folder, "--passes", "angular",
             "--sequence-length", "64", "--quiet")
-        // Every text and every name within, but not the schema's.
+        // Every text and every name within, but not the schema's nor the words that a reader knows.
+        let words = ["drop", "keep"]
         func poisoned(_ json: JSON) -> JSON {
             switch json {
-            case .string(let text): .string(text.hasPrefix("etd-") ? text : text + Self.attack)
+            case .string(let text):
+                .string(
+                    text.hasPrefix("etd-") || words.contains(text) ? text : text + Self.attack)
             case .array(let values): .array(values.map(poisoned))
             case .object(let members):
                 .object(.init(uniqueKeysWithValues: members.map { ($0.key, poisoned($0.value)) }))
