@@ -83,9 +83,10 @@ struct DocumentReader {
             document.gold = gold ?? .null
             return document
         }
-        guard let choices = (json["choices"] ?? json["options"])?.arrayValue, choices.count > 1,
+        // Five questions of MMLU-Pro have one option, and count as OLMES counts them.
+        guard let choices = (json["choices"] ?? json["options"])?.arrayValue, !choices.isEmpty,
             choices.allSatisfy({ $0.stringValue != nil })
-        else { throw wrong("\"choices\" is not a list of two strings or more") }
+        else { throw wrong("\"choices\" is not a list of strings") }
         document.choices = choices.compactMap(\.stringValue)
         let index: Int?
         if let letter = gold?.stringValue {
