@@ -102,6 +102,8 @@ public struct Benchmark: Sendable {
     public var readyShots: (@Sendable (_ text: String, _ count: Int) -> String?)?
     /// Whether the lowest ids become the examples where there are no others.
     public var takesLowestAsShots = false
+    /// The fewest options that a question has.
+    public var fewestOptions = 2
     /// What is done to each document once.
     public var prepare: @Sendable (BenchmarkDocument) -> BenchmarkDocument = { $0 }
     /// The name in the registry; that of a subtask, such as `bbh_navigate`, differs from it.

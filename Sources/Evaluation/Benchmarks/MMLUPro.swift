@@ -6,6 +6,8 @@ extension Benchmark {
             form: questions(clozeMetric: .raw, cloze: false))
         benchmark.spreadsSubtasks = true
         benchmark.takesLowestAsShots = true
+        // Five of its questions have one, and OLMES counts them like the others.
+        benchmark.fewestOptions = 1
         benchmark.source =
             "it is TIGER-Lab/MMLU-Pro on Hugging Face; write it as mmlu_pro.jsonl and give its folder "
             + "with --data-dir (docs/benchmarks.md says what a line looks like)"

@@ -77,7 +77,8 @@ public struct BenchmarkData {
         _ path: String, _ benchmark: Benchmark, areShots: Bool
     ) throws -> [BenchmarkDocument] {
         let reader = DocumentReader(
-            path: path, hasOptions: benchmark.hasOptions, areShots: areShots)
+            path: path, hasOptions: benchmark.hasOptions,
+            fewestOptions: benchmark.fewestOptions, areShots: areShots)
         let lines = try TextLines(path: path)
         var documents: [BenchmarkDocument] = []
         var number = 0
@@ -168,7 +169,8 @@ public struct BenchmarkData {
                 help: "\(path) has no more under \(key)")
         }
         let reader = DocumentReader(
-            path: "\(path): \(key)", hasOptions: benchmark.hasOptions, areShots: true)
+            path: "\(path): \(key)", hasOptions: benchmark.hasOptions,
+            fewestOptions: benchmark.fewestOptions, areShots: true)
         var documents: [BenchmarkDocument] = []
         for (index, value) in values.prefix(count).enumerated() {
             documents.append(benchmark.prepare(try reader.read(value, line: index + 1)))

@@ -48,6 +48,7 @@ struct DocumentReader {
     let path: String
     /// Whether documents have options and the gold answer is one of them.
     let hasOptions: Bool
+    let fewestOptions: Int
     /// Whether they stand before the questions, with an answer.
     let areShots: Bool
 
@@ -83,10 +84,13 @@ struct DocumentReader {
             document.gold = gold ?? .null
             return document
         }
-        // Five questions of MMLU-Pro have one option, and count as OLMES counts them.
-        guard let choices = (json["choices"] ?? json["options"])?.arrayValue, !choices.isEmpty,
-            choices.allSatisfy({ $0.stringValue != nil })
-        else { throw wrong("\"choices\" is not a list of strings") }
+        guard let choices = (json["choices"] ?? json["options"])?.arrayValue,
+            choices.count >= fewestOptions, choices.allSatisfy({ $0.stringValue != nil })
+        else {
+            throw wrong(
+                "\"choices\" is not a list of \(fewestOptions == 1 ? "one string" : "two strings") "
+                    + "or more")
+        }
         document.choices = choices.compactMap(\.stringValue)
         let index: Int?
         if let letter = gold?.stringValue {
