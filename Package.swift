@@ -82,7 +82,7 @@ let package = Package(
             name: "Probing",
             dependencies: [
                 "Files", "Models", "Corpus", "Tokenizers", "Records", "Activations", "Tensors",
-                "COpenBLAS",
+                "CKernels", "COpenBLAS",
             ]),
         .target(name: "Reporting", dependencies: ["Records"]),
         .target(

@@ -11,6 +11,8 @@ public enum ActivationError: Error, Equatable, CustomStringConvertible {
     case missingPart(path: String, part: String)
     case overflow(
         site: String, layer: Int, document: Int, position: Int, value: Float)
+    /// A value that cannot be stored: NaN, infinite, or infinite once it is rounded.
+    case nonFinite(site: String, layer: Int, document: Int, position: Int)
     /// Another process writes this dump.
     case busy(path: String)
     case exists(path: String)
@@ -37,6 +39,9 @@ public enum ActivationError: Error, Equatable, CustomStringConvertible {
             "\(site) of layer \(layer) is \(value) at position \(position) of document \(document), "
                 + "beyond the ±65,504 of f16; nothing was written: use --dtype bf16, which has the "
                 + "range of f32"
+        case .nonFinite(let site, let layer, let document, let position):
+            "\(site) of layer \(layer) is not finite at position \(position) of document \(document); "
+                + "nothing was written: `etd-analyze inspect --check` reads every weight of the model"
         case .busy(let path):
             "\(path): another process is writing this dump; wait for it or choose another --out"
         case .exists(let path):

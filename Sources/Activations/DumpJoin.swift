@@ -1,5 +1,6 @@
 import Files
 import Foundation
+import Tensors
 
 /// Puts pieces of a dump together: the parts of one run, or shards.
 package enum DumpJoin {
@@ -35,7 +36,7 @@ package enum DumpJoin {
                 sets.append(set)
                 let values = try set.values("max_abs", as: Float.self)
                 for (row, value) in values.enumerated() where row < largest.count {
-                    largest[row] = max(largest[row], value)
+                    largest[row] = .propagatingMaximum(largest[row], value)
                 }
             }
             for row in site.layers.indices {
@@ -182,7 +183,9 @@ extension DumpTarget {
             for piece in pieces {
                 let values = try piece.activations.dataSet(site.name)
                     .values("max_abs", as: Float.self)
-                for (row, value) in values.enumerated() { largest[row] = max(largest[row], value) }
+                for (row, value) in values.enumerated() {
+                    largest[row] = .propagatingMaximum(largest[row], value)
+                }
             }
             let set = try activations.makeVirtualDataSet(
                 site.name, type: site.encoding.type,

@@ -106,7 +106,7 @@ package final class DumpTap: Tap {
                     activation, target, rows: row..<row + count, length: length,
                     into: state.bytes!
                         + place * activation.width * layout.encoding.size)
-                state.largest = max(state.largest, largest)
+                state.largest = .propagatingMaximum(state.largest, largest)
                 state.filled = place + count
                 if state.filled == layout.chunkRows {
                     try flush(target, state)
@@ -148,14 +148,15 @@ package final class DumpTap: Tap {
                 let last = min(rows.upperBound, first + tile)
                 for row in first..<last {
                     let values = activation.row(layout.positions.position(row, of: length))
-                    largest[index] = max(largest[index], etd_max_abs(values, width))
+                    largest[index] = .propagatingMaximum(
+                        largest[index], etd_max_abs(values, width))
                     encoding.encode(
                         values, into: out + (row - rows.lowerBound) * width * encoding.size,
                         count: width)
                 }
             }
         }
-        let most = largest.max() ?? 0
+        let most = largest.reduce(0, Float.propagatingMaximum)
         if encoding == .float16, most > 65504 {
             let site = layout.sites[target.set]
             for row in rows {
@@ -168,7 +169,22 @@ package final class DumpTap: Tap {
                 }
             }
         }
+        if !encoding.rounded(most).isFinite {
+            for row in rows {
+                let position = layout.positions.position(row, of: length)
+                let size = etd_max_abs(activation.row(position), width)
+                if !encoding.rounded(size).isFinite {
+                    throw nonFinite(target, position: position)
+                }
+            }
+        }
         return most
+    }
+
+    private func nonFinite(_ target: DumpLayout.Target, position: Int) -> ActivationError {
+        let site = layout.sites[target.set]
+        return .nonFinite(
+            site: site.name, layer: site.layers[target.row], document: document, position: position)
     }
 
     private func takePattern(
@@ -196,6 +212,12 @@ package final class DumpTap: Tap {
             }
         }
         let largest = etd_max_abs(activation.values, positions.count * activation.width)
+        if !largest.isFinite {
+            let position = positions.first {
+                !etd_max_abs(activation.row($0), activation.width).isFinite
+            }
+            throw nonFinite(target, position: position ?? positions.lowerBound)
+        }
         try writer.submit(
             .pattern(
                 part: part, target: target, document: document, queries: positions, bytes: bytes,

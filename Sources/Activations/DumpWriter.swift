@@ -1,6 +1,7 @@
 import CZlib
 import Files
 import Foundation
+import Tensors
 
 /// Writes a dump's parts from one thread, in the order that jobs come in.
 ///
@@ -175,7 +176,7 @@ package final class DumpWriter: @unchecked Sendable {
             } else {
                 try set.writeChunk(at: start + trailing, bytes, count: size)
             }
-            open.largest[target.set][target.row] = max(
+            open.largest[target.set][target.row] = .propagatingMaximum(
                 open.largest[target.set][target.row], largest)
         case .pattern(let part, let target, let document, let queries, let bytes, let largest):
             let open = try self.open(part)
@@ -186,7 +187,8 @@ package final class DumpWriter: @unchecked Sendable {
                     raw.baseAddress!, start: [target.row, 0, queries.lowerBound, 0],
                     count: [1, layout.heads, queries.count, length])
             }
-            set.largest[target.row] = max(set.largest[target.row], largest)
+            set.largest[target.row] = .propagatingMaximum(
+                set.largest[target.row], largest)
         case .finish(let part):
             let open = try self.open(part)
             parts[part] = nil

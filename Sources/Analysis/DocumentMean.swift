@@ -1,4 +1,5 @@
 import Records
+import Tensors
 
 /// A mean over positions whose standard error comes from documents.
 ///
@@ -38,7 +39,8 @@ public struct DocumentMean: Sendable {
         // The residuals S_d - m·n_d have mean 0, so their sum of squares is this combination.
         let squares = sumSquares - 2 * mean * products + mean * mean * countSquares
         let error =
-            (max(0, squares) * documents / (documents - 1)).squareRoot() / (documents * meanCount)
+            (Double.propagatingMaximum(0, squares) * documents / (documents - 1)).squareRoot()
+            / (documents * meanCount)
         return Estimate(mean: mean, standardError: error)
     }
 }

@@ -83,7 +83,8 @@ final class LayerGeometry: Tap {
         guard position >= document.addedTokens else { return }
         let isLast = position == document.tokens.count - 1
         if p.hh > 0, p.gg > 0 {
-            let cosine = min(1, max(-1, p.hg / (p.hh.squareRoot() * p.gg.squareRoot())))
+            let cosine = (p.hg / (p.hh.squareRoot() * p.gg.squareRoot()))
+                .clampedOrNaN(to: -1...1)
             let distance = acos(cosine) / .pi
             sums[layer].distance += distance
             sums[layer].cosine += cosine
@@ -96,7 +97,7 @@ final class LayerGeometry: Tap {
         }
         if p.hh > 0, p.uu > 0 {
             let cosine = p.uh / (p.hh.squareRoot() * p.uu.squareRoot())
-            sums[layer].contributionCosine += min(1, max(-1, cosine))
+            sums[layer].contributionCosine += cosine.clampedOrNaN(to: -1...1)
             sums[layer].contributionCosines += 1
         }
     }

@@ -89,7 +89,8 @@ public final class LensTap: Tap {
 
     public func wants(_ site: Site) -> Bool { site == .resid }
 
-    public func observe(_ activation: Activation) {
+    /// - Throws: `ModelError.nonFiniteLogit` naming the boundary and the lens.
+    public func observe(_ activation: Activation) throws(ModelError) {
         let rows = activation.positions.count
         let extra = layout.boundaries - boundaries
         store(activation.values, rows: rows, at: extra + activation.index)
@@ -102,14 +103,22 @@ public final class LensTap: Tap {
         let targets = activation.positions.map { position in
             position + 1 < tokens.count ? tokens[position + 1] : -1
         }
-        lens.read(
-            stacked, layout, positions: rows, targets: targets, finalLogits: finalLogits
+        try lens.read(
+            stacked, layout, positions: rows, targets: targets, finalLogits: finalLogits,
+            firstPosition: activation.positions.lowerBound, place: place
         ) { row, readings in
             body(
                 activation.positions.lowerBound + row, Array(readings[extra...]),
                 tuned == nil ? [] : tunedRows.map { readings[$0] })
         }
         finalLogits = nil
+    }
+
+    /// Names a row of a position.
+    private func place(_ row: Int) -> String {
+        let extra = layout.boundaries - boundaries
+        if row >= extra { return "boundary \(row - extra)" }
+        return "boundary \(tunedRows.firstIndex(of: row) ?? row) of the tuned lens"
     }
 
     /// Norms states [rows, d] into the row `place` of each position.

@@ -86,12 +86,15 @@ public final class LogitLens {
     ///   - targets: the id whose probability is wanted at each position, or -1.
     ///   - finalLogits: if given, receives the last boundary's logits of the first positions, as many
     ///     as it has room for: [rows, V].
+    ///   - place: names a row of a position for an error, such as "boundary 3".
+    ///   - firstPosition: of the block, for an error.
     ///   - body: called in order of positions with the readings of all boundaries.
+    /// - Throws: `ModelError.nonFiniteLogit`, before `body` is called.
     func read(
         _ normed: PackedRows, _ layout: Layout, positions: Int, targets: [Int32],
-        finalLogits: FloatBuffer? = nil,
+        finalLogits: FloatBuffer? = nil, firstPosition: Int, place: (_ row: Int) -> String,
         _ body: (_ position: Int, _ readings: [Reading]) -> Void
-    ) {
+    ) throws(ModelError) {
         let boundaries = layout.boundaries
         let count = positions * boundaries
         let states = UnsafeMutablePointer<etd_lens_row_t>.allocate(capacity: count)
@@ -105,6 +108,11 @@ public final class LogitLens {
             take(
                 columns, firstID: start, normed, layout, positions: positions, targets: targets,
                 states: states, finalLogits: finalLogits)
+        }
+        for row in 0..<count where states[row].non_finite_id >= 0 {
+            throw .nonFiniteLogit(
+                id: Int(states[row].non_finite_id), place: place(row % boundaries),
+                position: firstPosition + row / boundaries)
         }
         for position in 0..<positions {
             let rows = states + position * boundaries
@@ -157,9 +165,11 @@ public final class LogitLens {
         let values = withUnsafeBytes(of: row.top_value) { Array($0.bindMemory(to: Float.self)) }
         let present = top.count { $0 >= 0 }
         return Reading(
-            entropy: max(0, log(row.sum) - row.sum_shifted / row.sum),
-            klToFinal: max(0, row.sum_difference / row.sum - logSum + finalLogSum),
-            klFromFinal: max(0, row.final_difference / final.sum - finalLogSum + logSum),
+            entropy: .propagatingMaximum(0, log(row.sum) - row.sum_shifted / row.sum),
+            klToFinal: .propagatingMaximum(
+                0, row.sum_difference / row.sum - logSum + finalLogSum),
+            klFromFinal: .propagatingMaximum(
+                0, row.final_difference / final.sum - finalLogSum + logSum),
             crossEntropy: row.target_logit.isNaN ? nil : logSum - Double(row.target_logit),
             topIDs: Array(top.prefix(present)),
             topLogProbabilities: values.prefix(present).map { Double($0) - logSum })

@@ -85,6 +85,8 @@ public final class Probe {
                 session.reset()
                 if index == 0 {
                     selfChecks = try runChecked(document, session, taps: taps, lens, progress)
+                    // What one document shows to be wrong need not run through the others.
+                    guard selfChecks.allSatisfy({ $0.value <= $0.limit }) else { return }
                 } else {
                     try session.run(document.tokens, taps: taps) { positions, _ in
                         progress(positions.count)
@@ -97,10 +99,10 @@ public final class Probe {
             }
         }
         do { try pass() } catch { throw .model(error) }
-        let spaceMetrics = try spaces?.metrics()
         for check in selfChecks where !(check.value <= check.limit) {
             throw .selfCheckFailed(name: check.name, value: check.value, limit: check.limit)
         }
+        let spaceMetrics = try spaces?.metrics()
         return Result(
             layers: (0..<configuration.layerCount).map {
                 LayersRecord.Layer(
@@ -143,11 +145,12 @@ public final class Probe {
             FloatBuffer(count: rows * model.configuration.vocabularySize)
         }
         lens?.finalLogits = lensLogits
-        try session.run(document.tokens, taps: taps + [residual]) { positions, states in
+        try session.run(document.tokens, taps: taps + [residual]) {
+            positions, states throws(ModelError) in
             progress(positions.count)
             if let lensLogits, positions.lowerBound == 0 {
                 checks.append(
-                    HeadCheck.run(
+                    try HeadCheck.run(
                         model: model, states: states, rows: rows, lensLogits: lensLogits))
             }
         }

@@ -159,7 +159,7 @@ double etd_log_sum_exp(const float *x, size_t count) { return table()->log_sum_e
 size_t etd_argmax(const float *x, size_t count) { return table()->argmax(x, count); }
 
 void etd_lens_row_begin(etd_lens_row_t *row) {
-    *row = (etd_lens_row_t){.maximum = -INFINITY, .target_logit = NAN};
+    *row = (etd_lens_row_t){.maximum = -INFINITY, .target_logit = NAN, .non_finite_id = -1};
     for (int i = 0; i < ETD_LENS_TOP; i++) {
         row->top_value[i] = -INFINITY;
         row->top_id[i] = -1;

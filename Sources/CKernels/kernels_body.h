@@ -313,13 +313,17 @@ static void exp_row(const float *x, float *out, size_t count) {
 
 static float max_abs(const float *x, size_t count) {
     const v16i magnitude = (v16i){} + 0x7FFFFFFF;
-    v16f largest = {};
+    // Bits without a sign order as their values do, and NaN beyond infinity.
+    v16i largest = {};
     size_t i = 0;
-    // A comparison with NaN is false, so NaN never replaces what is there.
     for (; i + LANES <= count; i += LANES)
-        largest = max16((v16f)((v16i)load16(x + i) & magnitude), largest);
-    if (i < count) largest = max16((v16f)((v16i)load_part(x + i, count - i, 0) & magnitude), largest);
-    return max_lanes(largest);
+        largest = __builtin_elementwise_max((v16i)load16(x + i) & magnitude, largest);
+    if (i < count)
+        largest = __builtin_elementwise_max((v16i)load_part(x + i, count - i, 0) & magnitude, largest);
+    int32_t bits = __builtin_reduce_max(largest);
+    float most;
+    memcpy(&most, &bits, sizeof most);
+    return most;
 }
 
 static int all_finite(const float *x, size_t count) {

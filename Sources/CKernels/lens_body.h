@@ -42,6 +42,14 @@ static inline void lens_add(lens_sums_t *sums, v16f value, v16f final_value, v16
     sums->final_difference = MULTIPLY_ADD(final_weight, difference, sums->final_difference);
 }
 
+// The first id whose logit is NaN or too large; -1 for none, as in a row whose sums only the final row
+// spoils.
+static int32_t lens_non_finite(const float *z, int32_t first_id, size_t count) {
+    for (size_t i = 0; i < count; i++)
+        if (!(z[i] <= ETD_LENS_LARGEST && z[i] >= -ETD_LENS_LARGEST)) return first_id + (int32_t)i;
+    return -1;
+}
+
 static void lens_panel(etd_lens_row_t *states, const float *logits, size_t rows, size_t stride,
                        int32_t first_id, size_t count, int32_t target, float *scratch) {
     const float *final_logits = logits + (rows - 1) * stride;
@@ -74,18 +82,24 @@ static void lens_panel(etd_lens_row_t *states, const float *logits, size_t rows,
                      load_part(final_logits + i, rest, highest), load_part(scratch + i, rest, 0),
                      highest, counts);
         }
+        float weight = sum_lanes(sums.weight), shifted = sum_lanes(sums.shifted);
+        float difference = sum_lanes(sums.difference);
+        float final_difference = sum_lanes(sums.final_difference);
+        // A NaN in a row makes its weight NaN, +Inf too, and -Inf makes `shifted` infinite.
+        if (row->non_finite_id < 0 && !isfinite(weight + shifted + difference + final_difference))
+            row->non_finite_id = lens_non_finite(z, first_id, count);
         double correction = 0;
         if (row->sum > 0)
             correction = highest > row->maximum
                              ? exp((double)row->maximum - (double)highest) : 1;
         double moved = row->sum > 0 ? (double)row->maximum - (double)highest : 0;
         row->sum_shifted =
-            correction * (row->sum_shifted + moved * row->sum) + (double)sum_lanes(sums.shifted);
+            correction * (row->sum_shifted + moved * row->sum) + (double)shifted;
         row->sum_difference =
-            correction * row->sum_difference + (double)sum_lanes(sums.difference);
+            correction * row->sum_difference + (double)difference;
         row->final_difference =
-            final_correction * row->final_difference - (double)sum_lanes(sums.final_difference);
-        row->sum = correction * row->sum + (double)sum_lanes(sums.weight);
+            final_correction * row->final_difference - (double)final_difference;
+        row->sum = correction * row->sum + (double)weight;
         row->maximum = highest;
         if (target >= first_id && (size_t)(target - first_id) < count)
             row->target_logit = z[target - first_id];

@@ -11,6 +11,7 @@ public enum CommandError: Error, Equatable, CustomStringConvertible {
     case tokenizer(path: String, problem: String)
     case line(path: String, line: Int, problem: String)
     case flag(name: String, problem: String)
+    /// Each tensor with its first row, or value of a vector, that holds NaN or Inf.
     case nonFiniteWeights(path: String, tensors: [String])
     /// A pass over the model at `path` could not be made or trusted.
     case pass(path: String, problem: String)

@@ -23,10 +23,11 @@ extension Inspection {
             }
         }
         if check {
-            let damaged = checkpoint.tensors.values.filter { $0.firstNonFinite() != nil }
+            let damaged = checkpoint.tensors.values.compactMap { tensor in
+                tensor.firstNonFinite().map { damage(in: tensor, at: $0) }
+            }
             guard damaged.isEmpty else {
-                throw CommandError.nonFiniteWeights(
-                    path: checkpoint.path, tensors: damaged.map(\.name))
+                throw CommandError.nonFiniteWeights(path: checkpoint.path, tensors: damaged)
             }
             facts.append(("checked", "every weight is finite"))
         }
@@ -42,6 +43,14 @@ extension Inspection {
             Section(title: "tensors", facts: tensors(checkpoint)),
             Section(title: "tensors by type", facts: types(checkpoint)),
         ]
+    }
+
+    /// "lm_head.weight (row 77)", from a row-major place.
+    private static func damage(in tensor: StoredTensor, at place: Int) -> String {
+        guard tensor.shape.count > 1, let rows = tensor.shape.first, rows > 0 else {
+            return "\(tensor.name) (value \(place))"
+        }
+        return "\(tensor.name) (row \(place / (tensor.count / rows)))"
     }
 
     private static func shape(

@@ -2,6 +2,7 @@ import Activations
 import Analysis
 import Files
 import Foundation
+import Tensors
 
 // What `inspect` says of an activation dump or of moments.
 
@@ -78,7 +79,7 @@ extension Inspection {
                     "shape": .string("[\(shape.joined(separator: ", "))]"),
                     "layers": .string(ActivationError.ranges(site.layers)),
                     "encoding": .string(site.encoding.rawValue),
-                    "max_abs": .number(Double(site.maxAbs.max() ?? 0)),
+                    "max_abs": .number(Double(site.maxAbs.reduce(0, Float.propagatingMaximum))),
                     "bytes": site.storedBytes == 0
                         ? .string("in the parts' folder") : .number(site.storedBytes),
                 ]
@@ -146,7 +147,9 @@ extension Inspection {
                     problem: "moments/\(site.name) has data sets of different widths")
             }
             if check { try compare(site, row, mean, file) }
-            let rms = zip(mean, variance).map { ($0 * $0 + max(0, $1)).squareRoot() }
+            let rms = zip(mean, variance).map {
+                ($0 * $0 + .propagatingMaximum(0, $1)).squareRoot()
+            }
             facts.append(
                 (
                     "\(layer)",

@@ -37,7 +37,7 @@ public final class Scorer {
         public var sum: Double { logProbabilities.reduce(0, +) }
     }
 
-    /// - Throws: `ModelError.tooLong`, `.tokenOutOfRange`, `.nonFinite`.
+    /// - Throws: `ModelError.tooLong`, `.tokenOutOfRange`, `.nonFinite`, `.nonFiniteLogit`.
     public func score(
         _ request: ScoreRequest, lastLogits: Bool = false
     ) throws(ModelError) -> Score {
@@ -47,7 +47,7 @@ public final class Scorer {
     }
 
     /// - Parameter onScore: called with each request's index and score, in order.
-    /// - Throws: `ModelError.tooLong`, `.tokenOutOfRange`, `.nonFinite`.
+    /// - Throws: `ModelError.tooLong`, `.tokenOutOfRange`, `.nonFinite`, `.nonFiniteLogit`.
     public func score(
         _ requests: [ScoreRequest], lastLogits: Bool = false, onScore: (Int, Score) -> Void
     ) throws(ModelError) {
@@ -85,10 +85,10 @@ public final class Scorer {
                 ? min(PrefixGroup.commonPrefix(held, tokens), request.firstScored - 1) : 0
             session.rewind(to: kept)
             held = []
-            try session.run(Array(tokens[kept...])) { positions, states in
+            try session.run(Array(tokens[kept...])) { positions, states throws(ModelError) in
                 let rows = ScoredRow.of(
                     request, score: 0, positions: positions, lastLogits: lastLogits, firstRow: 0)
-                take(rows, states, &scores)
+                try take(rows, states, &scores)
             }
             held = tokens
             return scores
@@ -114,8 +114,8 @@ public final class Scorer {
         rows.sort { ($0.row, $0.score) < ($1.row, $1.score) }
         try session.run(
             Array(group.shared[border...]), branches: group.branches.map(\.tokens)
-        ) { boundary, states in
-            if boundary == plan.steps.count { take(rows, states, &scores) }
+        ) { boundary, states throws(ModelError) in
+            if boundary == plan.steps.count { try take(rows, states, &scores) }
         }
         held = group.shared
         return scores
@@ -124,12 +124,16 @@ public final class Scorer {
     /// Adds what the logits of `rows` of `states` [·, d] say to the scores they belong to.
     private func take(
         _ rows: [ScoredRow], _ states: UnsafePointer<Float>, _ scores: inout [Score]
-    ) {
+    ) throws(ModelError) {
         let width = model.configuration.hiddenSize
         let vocabulary = model.configuration.vocabularySize
         // Options of one token are scored from one row.
         var places: [Int] = []
-        for row in rows where places.last != row.row { places.append(row.row) }
+        var positions: [Int] = []
+        for row in rows where places.last != row.row {
+            places.append(row.row)
+            positions.append(row.position)
+        }
         var next = 0
         for start in stride(from: 0, to: places.count, by: rowsAtOnce) {
             let chunk = places[start..<min(start + rowsAtOnce, places.count)]
@@ -137,11 +141,13 @@ public final class Scorer {
             let logits =
                 self.logits.flatMap { $0.count >= needed ? $0 : nil } ?? FloatBuffer(count: needed)
             self.logits = logits
-            ScratchPool.shared.withFloats(chunk.count * width) { gathered in
+            try ScratchPool.shared.withFloats(chunk.count * width) { gathered throws(ModelError) in
                 for (index, place) in chunk.enumerated() {
                     (gathered + index * width).update(from: states + place * width, count: width)
                 }
-                model.logits(of: gathered, rows: chunk.count, into: logits.pointer)
+                try model.logits(of: gathered, rows: chunk.count, into: logits.pointer) {
+                    positions[start + $0]
+                }
             }
             let found = Self.normalisers(logits, rows: chunk.count, vocabulary: vocabulary)
             for (index, place) in chunk.enumerated() {
@@ -192,6 +198,8 @@ public final class Scorer {
 private struct ScoredRow {
     /// Among the states at hand.
     var row: Int
+    /// In the request's tokens.
+    var position: Int
     /// Among the group's requests.
     var score: Int
     /// The id it predicts; nil where its logits are wanted.
@@ -206,7 +214,7 @@ private struct ScoredRow {
         return (request.firstScored - 1..<end).clamped(to: positions).map { position in
             let next = position + 1
             return ScoredRow(
-                row: firstRow + position - positions.lowerBound, score: score,
+                row: firstRow + position - positions.lowerBound, position: position, score: score,
                 target: next < request.tokens.count ? request.tokens[next] : nil)
         }
     }

@@ -14,6 +14,9 @@ public enum ModelError: Error, Equatable, CustomStringConvertible {
     /// The configuration asks for a quantisation of weights that the file holds as they are.
     case quantizedOnLoad(path: String, sign: String)
     case nonFinite(place: String, position: Int)
+    /// `id` is the first vocabulary id, so the row of the unembedding, whose logit at `place`, such as
+    /// "boundary 3", is NaN, infinite or too large to compute with.
+    case nonFiniteLogit(id: Int, place: String, position: Int)
     case tokenOutOfRange(id: Int32, position: Int, vocabularySize: Int)
     case tooLong(tokens: Int, context: Int)
     case invalidPlan(problem: String)
@@ -50,6 +53,10 @@ public enum ModelError: Error, Equatable, CustomStringConvertible {
         case .nonFinite(let place, let position):
             "the output of \(place) is not finite at position \(position): the weights hold NaN or Inf "
                 + "or overflow f32; `etd-analyze inspect --check` reads every weight"
+        case .nonFiniteLogit(let id, let place, let position):
+            "the logit of vocabulary id \(id) at \(place), position \(position), is not finite: row \(id) "
+                + "of the unembedding or the final norm holds NaN or Inf, or overflows f32; "
+                + "`etd-analyze inspect --check` reads every weight"
         case .tokenOutOfRange(let id, let position, let vocabularySize):
             "token id \(id) at position \(position) is outside the vocabulary of \(vocabularySize); "
                 + "were these tokens made with another tokenizer?"

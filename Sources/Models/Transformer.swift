@@ -37,9 +37,12 @@ public final class Transformer: Sendable {
 
     /// Logits [rows, V] of raw final states [rows, d]: final norm, then the unembedding. This is the
     /// plain head; the lens has code of its own and is checked against it.
+    /// - Parameter position: that of a row, for the error.
+    /// - Throws: `ModelError.nonFiniteLogit`: no softmax, maximum or comparison has to reckon with NaN.
     public func logits(
-        of states: UnsafePointer<Float>, rows: Int, into out: UnsafeMutablePointer<Float>
-    ) {
+        of states: UnsafePointer<Float>, rows: Int, into out: UnsafeMutablePointer<Float>,
+        position: (_ row: Int) -> Int = { $0 }
+    ) throws(ModelError) {
         let width = configuration.hiddenSize
         ScratchPool.shared.withFloats(rows * width) { normed in
             for row in 0..<rows {
@@ -47,6 +50,18 @@ public final class Transformer: Sendable {
             }
             MatrixProduct.multiply(normed, rows: rows, into: [.init(unembedding, out: out)])
         }
+        let vocabulary = unembedding.rows
+        var finite = [Bool](repeating: true, count: rows)
+        finite.withUnsafeMutableBufferPointer { finite in
+            nonisolated(unsafe) let (finite, out) = (finite, out)
+            Parallel.forEach(rows) { row in
+                finite[row] = etd_all_finite(out + row * vocabulary, vocabulary) == 1
+            }
+        }
+        guard let row = finite.firstIndex(of: false) else { return }
+        let values = UnsafeBufferPointer(start: out + row * vocabulary, count: vocabulary)
+        throw .nonFiniteLogit(
+            id: values.firstIndex { !$0.isFinite } ?? 0, place: "the head", position: position(row))
     }
 
     /// What the first layer receives [tokens, d]: the embeddings of `tokens` at the positions from

@@ -1,4 +1,5 @@
 import Activations
+import CKernels
 import Models
 
 /// A task whose labels and states stand in an activation dump, so that no model runs for it.
@@ -122,7 +123,7 @@ public struct DumpTask {
     /// The examples' states at every boundary of a plan.
     ///
     /// Memory beside the store: a piece of one layer.
-    /// - Throws: `ActivationError` where the dump lacks a boundary.
+    /// - Throws: `ActivationError` where the dump lacks a boundary or holds a state that is not finite.
     public func features(_ plan: LayerPlan) throws(ActivationError) -> FeatureStore {
         let width = try file.site(Site.resid.rawValue).width
         let store = FeatureStore(
@@ -152,6 +153,14 @@ public struct DumpTask {
                         (out + index * width).update(
                             from: values.baseAddress! + (rows[index] - first) * width, count: width)
                     }
+                }
+                if let bad = order[next..<end].first(where: {
+                    etd_all_finite(out + $0 * width, width) == 0
+                }) {
+                    throw .invalid(
+                        path: file.path,
+                        problem: "\(name) of layer \(layer) holds NaN or Inf at stored row "
+                            + "\(rows[bad]), which a probe would read; make the dump again")
                 }
                 next = end
             }

@@ -10,9 +10,9 @@ public final class ScratchPool: Sendable {
     public init() {}
 
     /// Lends at least `count` floats, of unknown content, for the duration of `body`.
-    public func withFloats<Result>(
-        _ count: Int, _ body: (UnsafeMutablePointer<Float>) -> Result
-    ) -> Result {
+    public func withFloats<Result, Failure: Error>(
+        _ count: Int, _ body: (UnsafeMutablePointer<Float>) throws(Failure) -> Result
+    ) throws(Failure) -> Result {
         let kept = free.withLock { buffers -> FloatBuffer? in
             // The smallest that fits; when none does, the largest makes room for a larger one.
             let fitting = buffers.indices.filter { buffers[$0].count >= count }
@@ -26,7 +26,7 @@ public final class ScratchPool: Sendable {
         }
         let buffer = kept ?? FloatBuffer(count: count)
         defer { free.withLock { $0.append(buffer) } }
-        return body(buffer.pointer)
+        return try body(buffer.pointer)
     }
 
     /// Lends at least `count` f64 values, of unknown content, for the duration of `body`.

@@ -45,17 +45,24 @@ public final class LensObjective {
     ///   - normed: the rows, from row 0.
     ///   - expected: receives E [rows, d].
     ///   - logSums: receives log Σ exp, one for each row.
+    /// - Returns: of each row that has one, the first id whose logit is NaN or infinite, in order of rows;
+    ///   what `expected` and `logSums` hold of such a row means nothing.
     public func run(
         _ normed: PackedRows, rows: Int, expected: UnsafeMutablePointer<Float>,
         logSums: UnsafeMutablePointer<Float>
-    ) {
+    ) -> [(row: Int, id: Int)] {
         let maxima = FloatBuffer(count: rows)
         let sums = FloatBuffer(count: rows)
         for row in 0..<rows { maxima.pointer[row] = -.infinity }
         memset(expected, 0, rows * width * 4)
+        var nonFinite = [Int?](repeating: nil, count: rows)
         for start in stride(from: 0, to: unembedding.rows, by: chunkColumns) {
             let range = start..<min(unembedding.rows, start + chunkColumns)
-            take(range, normed, rows: rows, expected: expected, maxima: maxima, sums: sums)
+            nonFinite.withUnsafeMutableBufferPointer { nonFinite in
+                take(
+                    range, normed, rows: rows, expected: expected, maxima: maxima, sums: sums,
+                    nonFinite: nonFinite)
+            }
         }
         let width = self.width
         nonisolated(unsafe) let (expected, logSums) = (expected, logSums)
@@ -66,11 +73,13 @@ public final class LensObjective {
                 logSums[row] = maxima.pointer[row] + Float(log(Double(sum)))
             }
         }
+        return nonFinite.enumerated().compactMap { row, id in id.map { (row, $0) } }
     }
 
     private func take(
         _ range: Range<Int>, _ normed: PackedRows, rows: Int,
-        expected: UnsafeMutablePointer<Float>, maxima: FloatBuffer, sums: FloatBuffer
+        expected: UnsafeMutablePointer<Float>, maxima: FloatBuffer, sums: FloatBuffer,
+        nonFinite: UnsafeMutableBufferPointer<Int?>
     ) {
         let width = self.width
         let columns = PackedColumns(unembedding, range, memory: chunk.pointer, parallel: true)
@@ -90,7 +99,7 @@ public final class LensObjective {
         let backward = turned.compactMap(\.self)
         let tile = Self.rowsPerTile
         let arithmetic = productArithmetic
-        nonisolated(unsafe) let expected = expected
+        nonisolated(unsafe) let (expected, nonFinite) = (expected, nonFinite)
         Parallel.forEach((rows + tile - 1) / tile) { index in
             let members = index * tile..<min(rows, (index + 1) * tile)
             let stride = Self.panelColumns
@@ -103,6 +112,10 @@ public final class LensObjective {
                         logits + members.count * stride, width: ids.count, arithmetic)
                     for (place, row) in members.enumerated() {
                         let values = logits + place * stride
+                        if nonFinite[row] == nil, etd_all_finite(values, ids.count) == 0 {
+                            let id = ids.first { !values[$0 - ids.lowerBound].isFinite }
+                            nonFinite[row] = range.lowerBound + (id ?? ids.lowerBound)
+                        }
                         let factor = etd_softmax_block(
                             values, ids.count, 1, maxima.pointer + row, sums.pointer + row)
                         if factor != 1 { etd_scale(expected + row * width, factor, width) }

@@ -6,7 +6,7 @@ import Tensors
 /// A half-done training on disk: translators with their moments and units, and how far it is. What goes on
 /// from it has the bytes of a training that was never interrupted.
 extension LensTrainer {
-    static let checkpointSchema = "etd-tuned-lens-training/v1"
+    static let checkpointSchema = "etd-tuned-lens-training/v2"
 
     /// The parts of a boundary's translator that a checkpoint holds, by name.
     private func parts(_ boundary: Int, _ translator: Translator) -> [TensorArchive.Part] {

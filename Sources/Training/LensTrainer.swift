@@ -177,8 +177,8 @@ public final class LensTrainer {
     }
 
     /// Documents of one pass over the data: shuffled anew for each.
-    private func order(epoch: Int) -> [Int] {
-        var random = SplitMix64(seed: settings.seed &+ UInt64(epoch) &* 0x9E37_79B9_7F4A_7C15)
+    package func order(epoch: Int) -> [Int] {
+        var random = SplitMix64(seed: settings.seed, stream: UInt64(epoch))
         var order = Array(documents.indices)
         for last in stride(from: order.count - 1, to: 0, by: -1) {
             order.swapAt(last, random.below(last + 1))

@@ -73,7 +73,9 @@ final class TranslatorPass: Tap {
 
     func wants(_ site: Site) -> Bool { site == .resid }
 
-    func observe(_ activation: Activation) {
+    /// - Throws: `ModelError.nonFiniteLogit` where the model's weights are to blame. Where translators have
+    ///   left the range of f32 instead, the losses are NaN.
+    func observe(_ activation: Activation) throws(ModelError) {
         if activation.index == 0 { choose(activation.positions) }
         guard !rows[layers].isEmpty else { return }
         let boundary = activation.index
@@ -88,10 +90,24 @@ final class TranslatorPass: Tap {
         if boundary < layers { translate(boundary) }
         storeNormed(boundary)
         guard boundary == layers else { return }
-        objective.run(
+        let nonFinite = objective.run(
             normed, rows: start + rows.count, expected: expected.pointer,
             logSums: logSums.pointer)
+        for (row, id) in nonFinite { try checkLogit(id, row: row) }
         backward()
+    }
+
+    /// A logit of `row` is not finite: throws unless the translated state itself has no finite norm.
+    private func checkLogit(_ id: Int, row: Int) throws(ModelError) {
+        let boundary = offsets.lastIndex { $0 <= row } ?? 0
+        let isNumber = ScratchPool.shared.withFloats(width) { values in
+            trainer.model.finalNorm.apply(states.pointer + row * width, out: values, width: width)
+            return etd_all_finite(values, width) == 1
+        }
+        guard isNumber || boundary == layers else { return }
+        throw .nonFiniteLogit(
+            id: id, place: "boundary \(boundary)",
+            position: rows[boundary][row - offsets[boundary]])
     }
 
     /// Which positions each boundary takes: one of `every`, the first one by turns.

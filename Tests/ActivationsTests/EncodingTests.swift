@@ -52,8 +52,15 @@ import Testing
         var values = random.floats(count, range: 3)
         #expect(etd_max_abs(values, count) == values.map(\.magnitude).max() ?? 0)
         guard count > 2 else { return }
-        values[1] = .nan
         values[count - 1] = -7
         #expect(etd_max_abs(values, count) == 7)
+        values[1] = -.infinity
+        #expect(etd_max_abs(values, count) == .infinity)
+        // A NaN of either sign is no smaller than any number.
+        for place in [0, count / 2, count - 1] {
+            var damaged = values
+            damaged[place] = place % 2 == 0 ? .nan : -.nan
+            #expect(etd_max_abs(damaged, count).isNaN)
+        }
     }
 }

@@ -4,6 +4,7 @@
 import Analysis
 import Checkpoints
 import Corpus
+import Files
 import Foundation
 import Models
 import Records
@@ -67,9 +68,9 @@ private func angle(_ a: [Float], _ b: [Float]) -> (distance: Double, cosine: Dou
         #expect(readings.count == tokens.count)
 
         for position in [0, 1, 22, 44] {
-            let logits = (0..<boundaries).map { boundary -> [Double] in
+            let logits = try (0..<boundaries).map { boundary -> [Double] in
                 var out = [Float](repeating: 0, count: model.configuration.vocabularySize)
-                model.logits(of: recorder.states[boundary][position], rows: 1, into: &out)
+                try model.logits(of: recorder.states[boundary][position], rows: 1, into: &out)
                 return out.map(Double.init)
             }
             let logs = logits.map { row -> [Double] in
@@ -148,15 +149,69 @@ private func angle(_ a: [Float], _ b: [Float]) -> (distance: Double, cosine: Dou
         #expect(estimate.standardError == nil)
     }
 
-    @Test func lensAtTheOutputAgreesWithItself() throws {
-        let model = try Self.model("olmo2-gqa")
-        let result = try Probe(model: model).run([document(60, vocabulary: 131)])
-        let last = try #require(result.boundaries.last).metrics
-        #expect(last[Metric.klToFinal.name]?.mean == 0)
-        #expect(last[Metric.top1Agreement.name]?.mean == 1)
-        #expect(last[Metric.top5Agreement.name]?.mean == 1)
+    /// Means of the lens from what transformers computed: its logits at the output, and below it its states
+    /// through RMSNorm and the unembedding, written out.
+    @Test func meansAreThoseOfTransformersStates() throws {
+        let folder = Locations.golden("models/llama-gqa")
+        let expected = try TensorFixture(folder.appending(path: "expected.safetensors"))
+        let weights = try TensorFixture(folder.appending(path: "model.safetensors"))
+        let facts = try JSON.read(path: folder.appending(path: "expected.json").path)
+        let tokens = try #require(facts["tokens"]?.arrayValue?[1].arrayValue).map {
+            Int32(try #require($0.intValue))
+        }
+        let states = try expected.floats("states.1").values.map(Double.init)
+        let output = try expected.floats("logits.1").values.map(Double.init)
+        let norm = try weights.floats("model.norm.weight").values.map(Double.init)
+        let unembedding = try weights.floats("model.embed_tokens.weight").values.map(Double.init)
+        let (width, vocabulary, count) = (32, 131, tokens.count)
+
+        /// log p of one position at one boundary.
+        func logs(_ boundary: Int, _ position: Int) -> [Double] {
+            var row = Array(output[position * vocabulary..<(position + 1) * vocabulary])
+            if boundary < 4 {
+                let start = (boundary * count + position) * width
+                let h = states[start..<start + width]
+                let scale = 1 / (h.reduce(0) { $0 + $1 * $1 } / Double(width) + 1e-5).squareRoot()
+                let normed = zip(h, norm).map { $0 * scale * $1 }
+                row = (0..<vocabulary).map { id in
+                    (0..<width).reduce(0) { $0 + normed[$1] * unembedding[id * width + $1] }
+                }
+            }
+            let sum = log(row.reduce(0) { $0 + exp($1) })
+            return row.map { $0 - sum }
+        }
+        func top(_ p: [Double]) -> [Int] {
+            Array(p.indices.sorted { (-p[$0], $0) < (-p[$1], $1) }.prefix(5))
+        }
+
+        let result = try Probe(model: Self.model("llama-gqa")).run([Document(tokens: tokens)])
         #expect(result.selfChecks.count == 2)
         for check in result.selfChecks { #expect(check.value <= check.limit) }
+        for boundary in 0...4 {
+            var sums: [String: Double] = [:]
+            for position in 0..<count {
+                let (p, q) = (logs(boundary, position), logs(4, position))
+                func add(_ metric: Metric, _ value: Double) {
+                    sums[metric.name, default: 0] += value / Double(count)
+                }
+                add(.entropy, -p.reduce(0) { $0 + exp($1) * $1 })
+                add(.klToFinal, zip(p, q).reduce(0) { $0 + exp($1.0) * ($1.0 - $1.1) })
+                add(.klFromFinal, zip(p, q).reduce(0) { $0 + exp($1.1) * ($1.1 - $1.0) })
+                add(.top1Agreement, top(p)[0] == top(q)[0] ? 1 : 0)
+                add(.top5Agreement, Double(Set(top(p)).intersection(top(q)).count) / 5)
+                if position + 1 < count {
+                    // Over one position fewer than the others.
+                    add(
+                        .crossEntropy,
+                        -p[Int(tokens[position + 1])] * Double(count) / Double(count - 1))
+                }
+            }
+            #expect(sums.count == Metric.lens.count)
+            for (name, sum) in sums {
+                let mean = try #require(result.boundaries[boundary].metrics[name]?.mean)
+                #expect(abs(mean - sum) < 1e-4, "\(name) at \(boundary): \(mean), \(sum)")
+            }
+        }
     }
 
     @Test func passesLimitWhatIsMeasured() throws {

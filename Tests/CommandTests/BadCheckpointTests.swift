@@ -199,6 +199,73 @@ struct Damage: CustomTestStringConvertible, Sendable {
         #expect(names(in: model.scratch.path) == ["ids.jsonl", "model"])
     }
 
+    /// A row of the unembedding, of a token that no text has, stops whatever reads logits.
+    @Test(arguments: [Float.nan, .infinity, -.infinity])
+    func logitsThatAreNotFiniteAreNamed(_ value: Float) throws {
+        let model = try TinyModel("olmo2-gqa")
+        try model.write(line(["tokens": [4, 7, 9, 12]]), to: "ids.jsonl")
+        let text = String(repeating: "the thin inn ", count: 60)
+        try model.write(text, to: "text.txt")
+        let lens = model.file("lens.safetensors")
+        let tune = [
+            "tune-lens", "--model", model.path, "--data", model.file("text.txt"),
+            "--sequence-length", "32", "--tokens", "64", "--precision", "f32", "--quiet", "--out",
+        ]
+        let made = try CommandRunner(analyze)(tune + [lens])
+        try #require(made.code == 0, "\(made)")
+        // BF16: two bytes of value 5 of row 125.
+        try model.rewrite { header, data in
+            let start = header["lm_head.weight"]?["data_offsets"]?.arrayValue?[0].intValue ?? 0
+            let bits = value.bitPattern >> 16
+            data[start + (125 * 32 + 5) * 2] = UInt8(bits & 0xFF)
+            data[start + (125 * 32 + 5) * 2 + 1] = UInt8(bits >> 8)
+        }
+        try fail(
+            analyze, "inspect", model.path, "--check",
+            naming: [model.path, "NaN or Inf: lm_head.weight (row 125)"])
+        let parts = [model.path, "vocabulary id 125", "position 0", "not finite", "--check"]
+        try fail(
+            etd, "score", "--model", model.path, "--input", model.file("ids.jsonl"), "--output",
+            model.file("scores.jsonl"), naming: parts)
+        for more in [[], ["--passes", "lens"]] {
+            let result = try CommandRunner(analyze)(
+                [
+                    "probe", "--model", model.path, "--data", model.file("ids.jsonl"), "--out",
+                    model.file("run"),
+                ] + more)
+            expectFailure(result, naming: parts + ["boundary 0"])
+        }
+        try fail(
+            analyze, "lens", "--model", model.path, "--prompt", "the inn",
+            naming: parts + ["boundary 0"])
+        expectFailure(
+            try CommandRunner(analyze)(tune + [model.file("other.safetensors")]),
+            naming: ["vocabulary id 125", "boundary"])
+        #expect(
+            names(in: model.scratch.path) == ["ids.jsonl", "lens.safetensors", "model", "text.txt"])
+        // A dump has states and no logits.
+        try succeed(
+            analyze, "dump", "--model", model.path, "--data", model.file("ids.jsonl"), "--out",
+            model.file("a.h5"), "--quiet")
+    }
+
+    /// A dump looks at what it stores: the check of a layer's output comes later, and an infinite key whose
+    /// score is -Inf weighs nothing there.
+    @Test func aDumpHoldsNoInfinity() throws {
+        let model = try TinyModel(tokenizer: false)
+        try model.write(line(["tokens": [4, 7, 9, 12]]), to: "ids.jsonl")
+        for column in 0..<32 {
+            try model.set("model.layers.1.self_attn.k_proj.weight", at: column, to: 3e38)
+        }
+        for type in ["f32", "bf16"] {
+            try fail(
+                analyze, "dump", "--model", model.path, "--data", model.file("ids.jsonl"),
+                "--sites", "resid,k", "--dtype", type, "--out", model.file("a.h5"), "--quiet",
+                naming: ["k of layer 1 is not finite at position", "document 0"])
+        }
+        #expect(!FileManager.default.fileExists(atPath: model.file("a.h5")))
+    }
+
     @Test(arguments: [
         (16, "bad header"), (2000, "truncated"), (-64, "truncated"), (3, "GGUF"),
     ])

@@ -121,6 +121,19 @@ import Testing
         try refused(labelled, ["labelled.h5", "--split"], "--split", "1-2-1", "--iterations", "2")
         try refused(labelled, ["labelled.h5", "class"], "--probe-dump", labelled)
         try refused(labelled, ["labelled.h5", "5 examples"], "--probe-examples", "5")
+        // A state that is no number, found by its bytes and damaged.
+        let file = try ActivationFile(path: labelled)
+        let last = Int(file.table.offsets[0] + file.table.lengths[0]) - 1
+        let row = try file.values("resid", layer: 2)[last * 32..<(last + 1) * 32]
+        var whole = try bytes(of: labelled)
+        let place = try #require(whole.range(of: row.withUnsafeBytes { Data($0) }))
+        withUnsafeBytes(of: Float.nan.bitPattern.littleEndian) {
+            whole.replaceSubrange(place.lowerBound + 40..<place.lowerBound + 44, with: $0)
+        }
+        try whole.write(to: URL(filePath: fixture.file("damaged.h5")))
+        try refused(
+            fixture.file("damaged.h5"),
+            ["damaged.h5", "resid of layer 2 holds NaN or Inf at stored row \(last)"], "--quiet")
         try fixture.model.set("model.norm.weight", at: 0, to: 0.5)
         try refused(labelled, ["labelled.h5", "fingerprint"])
     }

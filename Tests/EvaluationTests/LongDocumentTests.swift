@@ -79,8 +79,8 @@ import Testing
         let session = try Session(model: model, capacity: 300)
         for part in [0..<1, 1..<100, 100..<290, 290..<300] {
             var last = [Float](repeating: .nan, count: 131)
-            try session.run(Array(tokens[part])) { positions, states in
-                model.logits(
+            try session.run(Array(tokens[part])) { positions, states throws(ModelError) in
+                try model.logits(
                     of: states + (positions.count - 1) * 24, rows: 1, into: &last)
             }
             let row = logits[(part.upperBound - 1) * 131..<part.upperBound * 131]

@@ -173,4 +173,29 @@ struct ScoredModel: Sendable, CustomTestStringConvertible {
             }
         }
     }
+
+    /// A row of the unembedding that is not finite, of an id that no request holds: as a row alone, among
+    /// others, and behind a shared beginning.
+    @Test(arguments: [Float.nan, .infinity, -.infinity])
+    func aLogitThatIsNotFiniteStopsTheScore(_ value: Float) throws {
+        var checkpoint = try EditableCheckpoint(Locations.golden("models/llama-gqa"))
+        var head = try TensorFixture(Locations.golden("models/llama-gqa/model.safetensors"))
+            .floats("model.embed_tokens.weight").values
+        head[90 * 32 + 31] = value
+        checkpoint.tensors["lm_head.weight"] = .init(shape: [131, 32], values: head)
+        checkpoint.config["tie_word_embeddings"] = false
+        let directory = try checkpoint.write()
+        let model = try Transformer.load(Checkpoint.open(directory.path))
+        let scorer = Scorer(model: model, plan: .identity(layers: 4))
+        let shared: [Int32] = [5, 6, 7, 8]
+        for (requests, position) in [
+            ([ScoreRequest(tokens: [4, 5], firstScored: 1)], 0),
+            ([ScoreRequest(tokens: [4, 5, 6, 7], firstScored: 3)], 2),
+            ([9, 10].map { ScoreRequest(tokens: shared + [$0, 11], firstScored: 4) }, 3),
+        ] {
+            #expect(
+                throws: ModelError.nonFiniteLogit(id: 90, place: "the head", position: position)
+            ) { try scorer.score(requests) { _, _ in } }
+        }
+    }
 }

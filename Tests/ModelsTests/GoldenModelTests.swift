@@ -56,11 +56,10 @@ func logits(
     let session = try Session(model: model, plan: plan, capacity: tokens.count)
     let vocabulary = model.configuration.vocabularySize
     var all: [Float] = []
-    try session.run(tokens, taps: taps) { positions, states in
-        all += [Float](unsafeUninitializedCapacity: positions.count * vocabulary) { buffer, count in
-            model.logits(of: states, rows: positions.count, into: buffer.baseAddress!)
-            count = positions.count * vocabulary
-        }
+    try session.run(tokens, taps: taps) { positions, states throws(ModelError) in
+        var block = [Float](repeating: 0, count: positions.count * vocabulary)
+        try model.logits(of: states, rows: positions.count, into: &block)
+        all += block
     }
     return all
 }

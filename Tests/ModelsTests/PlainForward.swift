@@ -8,7 +8,7 @@ import Tensors
 struct PlainForward {
     let model: Transformer
 
-    func logits(_ tokens: [Int32]) -> [Float] {
+    func logits(_ tokens: [Int32]) throws(ModelError) -> [Float] {
         let c = model.configuration
         let rows = tokens.count
         let width = c.hiddenSize
@@ -27,7 +27,7 @@ struct PlainForward {
             }
         }
         var logits = [Float](repeating: 0, count: rows * c.vocabularySize)
-        model.logits(of: hidden.pointer, rows: rows, into: &logits)
+        try model.logits(of: hidden.pointer, rows: rows, into: &logits)
         return logits
     }
 

@@ -130,9 +130,10 @@ import Testing
         for sequence in [1, 0, 1] {
             session.reset()
             var ours: [Float] = []
-            try session.run(GoldenModel.tokens(facts, sequence)) { positions, states in
+            try session.run(GoldenModel.tokens(facts, sequence)) {
+                positions, states throws(ModelError) in
                 var block = [Float](repeating: 0, count: positions.count * 131)
-                model.logits(of: states, rows: positions.count, into: &block)
+                try model.logits(of: states, rows: positions.count, into: &block)
                 ours += block
             }
             let theirs = try tensors.floats("logits.\(sequence)").values

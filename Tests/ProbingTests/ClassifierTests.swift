@@ -108,6 +108,24 @@ private struct Fixture {
         try Self.compare(fixture.problem(train: 0..<end), with: few.records("fits"))
     }
 
+    /// A first row at a million deviations of the others, another far row, a feature far from zero: none of
+    /// these features is left out, and none loses digits.
+    @Test func ridgeOfFarRowsIsThatOfScikitLearn() throws {
+        let fixture = try Fixture()
+        let far = fixture.features
+        far.pointer[0] = 72168
+        far.pointer[100 * fixture.width + 4] = -1e6
+        for row in 0..<fixture.test.upperBound { far.pointer[row * fixture.width + 8] += 16384 }
+        let problem = fixture.problem(features: far)
+        try Self.compare(problem, with: fixture.json.records("ridge_far"))
+        let weights = try #require(RidgeProbe(problem).classifiers(strength: 0.1))[0].weights
+        for feature in 0..<fixture.width - 1 {
+            #expect(weights[feature * 3..<feature * 3 + 3].allSatisfy { $0 != 0 }, "\(feature)")
+        }
+        // Only the last one never changes.
+        #expect(weights.suffix(3).allSatisfy { $0 == 0 })
+    }
+
     private static func compare(_ problem: ProbeProblem, with records: [JSON]) throws {
         let probe = RidgeProbe(problem)
         for record in records {

@@ -1,6 +1,7 @@
 // Every instruction set that this machine has gives the bytes of the scalar build, but for products,
-// softmax and the lens, which that one does not fuse. A level is chosen for the thread of a test, so
-// other suites may run meanwhile.
+// softmax and the lens, which that one does not fuse: these are the same bytes at all levels that fuse,
+// which shows only where the machine has two of them. A level is chosen for the thread of a test, so other
+// suites may run meanwhile.
 
 import CKernels
 import Foundation
@@ -18,6 +19,20 @@ import Testing
             #expect(etd_cpu_level() == level)
             return body()
         }
+    }
+
+    /// What fuses: AVX2 and AVX-512.
+    private static let fusedLevels = (ETD_CPU_AVX2.rawValue...ETD_CPU_AVX512.rawValue).filter {
+        $0 <= UInt32(etd_cpu_best_level())
+    }
+    private static let hasTwo: Comment = "this CPU has fewer than two levels that fuse"
+
+    /// `scripts/test` runs these tests once more at each lower level, by ETD_CPU.
+    @Test func theEnvironmentsLevelIsInUse() {
+        let asked = ProcessInfo.processInfo.environment["ETD_CPU"] ?? ""
+        let best = etd_cpu_level_name(etd_cpu_best_level()).map { String(cString: $0) }
+        let level = etd_cpu_level_name(etd_cpu_level()).map { String(cString: $0) }
+        #expect(level == (asked.isEmpty ? best : asked))
     }
 
     @Test func unknownLevelsChangeNothing() {
@@ -59,6 +74,7 @@ import Testing
             keep { etd_rotate($0, $1, $1 + half, half) }
             keep { x, _ in etd_exp(wide, x, count) }
             keep { x, _ in bytes.append(UInt32(etd_all_finite(x, count))) }
+            keep { x, _ in bytes.append(etd_max_abs(x, count).bitPattern) }
             return bytes
         }
         for level in results { #expect(level == results[0]) }
@@ -83,22 +99,51 @@ import Testing
         }
     }
 
-    /// Levels that fuse multiply and add give the same bytes; the scalar one rounds once more a step.
+    /// A value is one chain of multiply-adds over the depth, from 0 up: fused where a level fuses, as
+    /// `addingProduct` is, else rounded twice a step. So the bytes are known at every level.
     @Test(arguments: ProductKernelTests.shapes)
     func productsAgree(_ shape: ProductKernelTests.Shape) {
         let (left, right) = ProductKernelTests.matrices(shape)
         let results = atEachLevel { ProductKernelTests.product(left, right, shape) }
-        for level in results.dropFirst() { #expect(bits(level) == bits(results[1])) }
+        func chain(_ step: (Float, Float, Float) -> Float) -> [Float] {
+            (0..<shape.rows * shape.columns).map { place in
+                let (row, column) = (place / shape.columns, place % shape.columns)
+                return (0..<shape.depth).reduce(0) {
+                    step($0, left[row * shape.depth + $1], right[column * shape.depth + $1])
+                }
+            }
+        }
+        if results.count > 1 {
+            let fused = bits(chain { $0.addingProduct($1, $2) })
+            for level in results.dropFirst() { #expect(bits(level) == fused) }
+        }
+        #expect(bits(results[0]) == bits(chain { $0 + $1 * $2 }))
         for (value, scalar) in zip(results[results.count - 1], results[0]) {
             #expect((value - scalar).magnitude <= 2e-5 * Float(shape.depth).squareRoot())
         }
     }
 
-    /// Levels that fuse give the same bytes; the scalar one rounds once more a step of the exponential.
+    /// Levels that fuse give the same bytes.
+    @Test(.enabled(if: fusedLevels.count > 1, hasTwo), arguments: oddSizes, 0..<4)
+    func softmaxesHaveTheSameBytes(_ count: Int, _ start: Int) {
+        let results = softmaxes(count, start)
+        for level in results.dropFirst(2) { #expect(bits(level) == bits(results[1])) }
+    }
+
+    /// The scalar level rounds once more a step of the exponential.
     @Test(arguments: oddSizes, 0..<4) func softmaxesAgree(_ count: Int, _ start: Int) {
+        let results = softmaxes(count, start)
+        for level in results.dropFirst() {
+            for (value, scalar) in zip(level, results[0]) {
+                #expect((value - scalar).magnitude <= 3e-7 * scalar.magnitude)
+            }
+        }
+    }
+
+    private func softmaxes(_ count: Int, _ start: Int) -> [[Float]] {
         var random = SeededRandom(UInt64(count * 4 + start))
         let scores = random.normals(count, deviation: 4)
-        let results = atEachLevel { () -> [Float] in
+        return atEachLevel { () -> [Float] in
             var maximum: Float = -0.5
             var sum: Float = 1.25
             var weights: [Float] = []
@@ -108,10 +153,6 @@ import Testing
                 weights = values(block, count)
             }
             return weights + [maximum, sum, correction]
-        }
-        for level in results.dropFirst() { #expect(bits(level) == bits(results[1])) }
-        for (value, scalar) in zip(results[results.count - 1], results[0]) {
-            #expect((value - scalar).magnitude <= 3e-7 * scalar.magnitude)
         }
     }
 
@@ -149,7 +190,16 @@ import Testing
                 }
             }
         }
-        for level in results.dropFirst() {
+    }
+
+    /// Levels that fuse give the same bytes.
+    @Test(
+        .enabled(if: fusedLevels.count > 1, hasTwo),
+        arguments: LensPanelTests.Shape.allCases, [1, 17, 64, 300])
+    func lensesHaveTheSameBytes(_ shape: LensPanelTests.Shape, _ panel: Int) {
+        let logits = LensPanelTests.logits(shape, rows: 3, vocabulary: 331)
+        let results = atEachLevel { lensRows(logits, rows: 3, panel: panel, target: 7) }
+        for level in results.dropFirst(2) {
             #expect(level.flatMap(\.sums) == results[1].flatMap(\.sums))
         }
     }

@@ -151,6 +151,35 @@ func lensRows(
         #expect(states[0].target_logit.isNaN)
     }
 
+    /// Row 1 of 3 has one such logit, or the final row has. A logit that is a number is beyond the range in
+    /// which it differs from the final row's: the row that is read is named then.
+    @Test(
+        arguments: [Float.nan, .infinity, -.infinity, .greatestFiniteMagnitude],
+        [0, 15, 16, 63, 64, 330])
+    func whatIsNotFiniteIsNamed(_ value: Float, _ id: Int) {
+        for row in [1, 2] {
+            var logits = Self.logits(.wide, rows: 3, vocabulary: 331)
+            let clean = lensRows(logits, rows: 3, panel: 64, target: 7)
+            #expect(clean.map(\.non_finite_id) == [-1, -1, -1])
+            logits[row * 331 + id] = value
+            if value.isFinite { logits[(row == 1 ? 2 : 1) * 331 + id] = -value }
+            let states = lensRows(logits, rows: 3, panel: 64, target: 7)
+            for (place, state) in states.enumerated() {
+                let isDamaged = place == (value.isFinite ? 1 : row)
+                #expect(state.non_finite_id == (isDamaged ? Int32(id) : -1), "row \(place)")
+            }
+        }
+    }
+
+    @Test func theFirstThatIsNotFiniteStays() {
+        var logits = Self.logits(.normal, rows: 2, vocabulary: 200)
+        for id in [199, 31, 77, 32] { logits[id] = id % 2 == 0 ? .nan : -.infinity }
+        for panel in [1, 16, 64, 200] {
+            let states = lensRows(logits, rows: 2, panel: panel, target: 0)
+            #expect(states.map(\.non_finite_id) == [31, -1])
+        }
+    }
+
     @Test func theFinalRowHasNoDistanceToItself() {
         let states = lensRows(
             Self.logits(.wide, rows: 1, vocabulary: 503), rows: 1, panel: 64, target: 502)

@@ -44,8 +44,9 @@ import Training
         }
         let expected = FloatBuffer(count: rows * width)
         let sums = FloatBuffer(count: rows)
-        LensObjective(model: model).run(
+        let nonFinite = LensObjective(model: model).run(
             packed, rows: rows, expected: expected.pointer, logSums: sums.pointer)
+        #expect(nonFinite.isEmpty)
         var worst = (sums: 0.0, expected: 0.0)
         for row in stride(from: 0, to: rows, by: max(1, rows / 7)) {
             let logits = (0..<vocabulary).map { id in

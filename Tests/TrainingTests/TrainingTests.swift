@@ -180,4 +180,62 @@ import Training
         }
         #expect(largestDifference(out, expected) < 1e-6)
     }
+
+    /// Orders of the passes over the data have nothing to do with one another: Spearman's correlation of two
+    /// of them deviates by 1/√(n - 1) = 0.05 from 0.
+    @Test func everyPassHasAnOrderOfItsOwn() throws {
+        let documents = (0..<400).map { Document(tokens: [Int32($0 % 100), 1]) }
+        let trainer = LensTrainer(
+            model: try Golden("llama-gqa").model, settings: LensTrainingSettings(seed: 3),
+            documents: documents)
+        // The place of each document in each pass.
+        let orders = (0..<8).map { epoch -> [Int] in
+            var places = [Int](repeating: -1, count: 400)
+            for (place, document) in trainer.order(epoch: epoch).enumerated() {
+                places[document] = place
+            }
+            return places
+        }
+        for (place, a) in orders.enumerated() {
+            #expect(a.sorted() == Array(0..<400))
+            for b in orders[(place + 1)...] {
+                let squares = zip(a, b).reduce(0) { $0 + ($1.0 - $1.1) * ($1.0 - $1.1) }
+                let correlation = 1 - 6 * Double(squares) / (400 * (400.0 * 400 - 1))
+                #expect(abs(correlation) < 0.2, "\(correlation)")
+            }
+        }
+    }
+
+    /// A weight of the model that is not finite is named; translators that leave f32 are a divergence.
+    @Test(arguments: [Float.nan, .infinity, -.infinity])
+    func whatIsNotFiniteIsNamed(_ value: Float) throws {
+        var checkpoint = try EditableCheckpoint(Locations.golden("models/llama-gqa"))
+        var head = try TensorFixture(Locations.golden("models/llama-gqa/model.safetensors"))
+            .floats("model.embed_tokens.weight").values
+        head[111 * 32 + 2] = value
+        checkpoint.tensors["lm_head.weight"] = .init(shape: [131, 32], values: head)
+        checkpoint.config["tie_word_embeddings"] = false
+        let directory = try checkpoint.write()
+        let model = try Transformer.load(Checkpoint.open(directory.path))
+        let documents = [Document(tokens: (0..<60).map { Int32($0) })]
+        let trainer = LensTrainer(
+            model: model, settings: LensTrainingSettings(tokens: 50, batch: 10, every: 1),
+            documents: documents)
+        #expect(
+            throws: TrainingError.model(
+                .nonFiniteLogit(id: 111, place: "boundary 0", position: 0))
+        ) { try trainer.run() }
+        #expect(trainer.tokens == 0)
+
+        let diverging = LensTrainer(
+            model: try Golden("llama-gqa").model,
+            settings: LensTrainingSettings(tokens: 50, batch: 10, rate: .infinity, every: 1),
+            documents: [Document(tokens: (0..<20).map { Int32($0) })])
+        let error = #expect(throws: TrainingError.self) { try diverging.run() }
+        guard case .diverged(let step, _, _) = error else {
+            Issue.record("\(String(describing: error))")
+            return
+        }
+        #expect(step == 2)
+    }
 }

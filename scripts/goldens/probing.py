@@ -129,6 +129,15 @@ def pairs(x32):
     return np.stack(columns[:WIDE], axis=1).astype(np.float64)
 
 
+def far_rows(x32):
+    """Single rows and whole features far away: the first row at a million deviations of the others."""
+    far = x32.copy()
+    far[0, 0] = np.float32(72168.0)
+    far[100, 4] = np.float32(-1e6)
+    far[:, 8] += np.float32(16384.0)
+    return far.astype(np.float64)
+
+
 def ridges(x, y, train):
     fits = []
     for strength in RIDGE:
@@ -161,6 +170,7 @@ def classifiers():
     other = rng.integers(0, CLASSES, ROWS)
     ridge = ridges(x, y, TRAIN)
     best = chosen_ridge(ridge)
+    far = far_rows(x32)
     wide = pairs(x32)
     wide_ridge = ridges(wide, y, TRAIN)
     wide_best = chosen_ridge(wide_ridge)
@@ -190,6 +200,7 @@ def classifiers():
             "chosen": wide_best["strength"], "test_accuracy": wide_best["test_accuracy"],
             "code_bits": ridge_code(wide[TRAIN], y[TRAIN], wide_best["strength"]),
         },
+        "ridge_far": ridges(far, y, TRAIN),
         "ridge": ridge, "ridge_chosen": best["strength"],
         "ridge_code_bits": ridge_code(x[TRAIN], y[TRAIN], best["strength"]),
         "logistic": logistics, "logistic_chosen": chosen["strength"],

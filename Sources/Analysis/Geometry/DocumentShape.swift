@@ -98,7 +98,8 @@ final class DocumentShape: Tap {
     /// In radians; NaN where a step has length zero.
     private static func angle(_ p: etd_turn_products_t) -> Double {
         guard p.vv > 0, p.ww > 0 else { return .nan }
-        return acos(min(1, max(-1, p.vw / (p.vv.squareRoot() * p.ww.squareRoot()))))
+        return acos(
+            (p.vw / (p.vv.squareRoot() * p.ww.squareRoot())).clampedOrNaN(to: -1...1))
     }
 
     private func remember(_ activation: Activation) {

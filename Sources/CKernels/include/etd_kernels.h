@@ -66,7 +66,7 @@ float etd_softmax_block(float *scores, size_t count, float scale, float *maximum
 // out[i] = exp(x[i]); results below the smallest normal number are 0, above 88.02 the input is clamped.
 void etd_exp(const float *x, float *out, size_t count);
 
-// The largest |x|, 0 for none; NaN is passed over.
+// The largest |x|, 0 for none; NaN where a value is.
 float etd_max_abs(const float *x, size_t count);
 
 // 1 when every value is finite, else 0.
@@ -92,7 +92,7 @@ void etd_widen(const float *x, double *out, size_t count);
 // log Σ exp(x) over a row, in f64 across blocks.
 double etd_log_sum_exp(const float *x, size_t count);
 
-// The index of the greatest value, the lowest one of equals; 0 if all are NaN or -inf.
+// The index of the greatest value, the lowest one of equals; NaN is passed over; 0 if all are NaN or -inf.
 size_t etd_argmax(const float *x, size_t count);
 
 // What the lens keeps of one row of logits while the unembedding goes by panel by panel.
@@ -101,12 +101,17 @@ size_t etd_argmax(const float *x, size_t count);
 // Σ p·(z - z_final) = sum_difference / sum; Σ q·(z_final - z) = final_difference / (sum of the final
 // row). top_value descends; equal values keep the lower id first.
 #define ETD_LENS_TOP 5
+// Below this size no difference of two logits and no sum of such overflows f32.
+#define ETD_LENS_LARGEST 0x1p100f
 typedef struct {
     float maximum;
     double sum, sum_shifted, sum_difference, final_difference;
     float top_value[ETD_LENS_TOP];
     int32_t top_id[ETD_LENS_TOP];
     float target_logit;
+    // The first id of a panel whose sums are not finite, as its logit is NaN or beyond ETD_LENS_LARGEST;
+    // -1 for none. Where a row has one its sums and maxima mean nothing.
+    int32_t non_finite_id;
 } etd_lens_row_t;
 
 void etd_lens_row_begin(etd_lens_row_t *row);

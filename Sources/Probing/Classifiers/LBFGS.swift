@@ -24,7 +24,8 @@ struct LBFGS {
         var next = point
         var nextGradient = gradient
         for _ in 0..<iterations {
-            guard gradient.contains(where: { $0.magnitude > tolerance }) else { break }
+            // A NaN is no end: no step is found from there, and the value that is given is NaN.
+            if gradient.allSatisfy({ $0.magnitude <= tolerance }) { break }
             var direction = Self.direction(gradient, steps, changes)
             var slope = Self.dot(direction, gradient)
             if !(slope < 0) {

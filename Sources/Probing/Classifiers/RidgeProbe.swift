@@ -206,9 +206,7 @@ private struct Systems {
         if train.count < problem.width {
             whole = RidgeSystem(problem, rows: train)
         } else {
-            let running = FeatureSums(
-                width: problem.width, targets: problem.targets,
-                origin: problem.features + train.lowerBound * problem.width)
+            let running = FeatureSums(width: problem.width, targets: problem.targets)
             var start = train.lowerBound
             for border in borders where border >= problem.width {
                 let end = train.lowerBound + border

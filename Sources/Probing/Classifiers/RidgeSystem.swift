@@ -26,7 +26,7 @@ final class RidgeSystem {
     init(_ sums: FeatureSums) {
         standardiser = sums.standardiser
         targets = sums.targets
-        targetMeans = sums.targetSums.map { $0 / sums.count }
+        targetMeans = sums.targetMeans
         order = sums.width
         matrix = sums.standardisedGram(standardiser.inverseDeviations)
         right = sums.standardisedCross(standardiser.inverseDeviations)

@@ -7,10 +7,15 @@ struct Standardiser {
     /// 1/standard deviation; 0 for a feature without variance.
     let inverseDeviations: [Double]
 
-    init(means: [Double], inverseDeviations: [Double]) {
+    /// - Parameter squares: Σ(x - mean)² of each feature over `count` rows.
+    init(means: [Double], squares: [Double], count: Double) {
         width = means.count
         self.means = means
-        self.inverseDeviations = inverseDeviations
+        inverseDeviations = zip(means, squares).map { mean, squares in
+            let variance = squares / count
+            // What the rounding of a mean of f64 leaves of a feature that never changes is far below.
+            return variance <= 1e-20 * mean * mean || variance <= 0 ? 0 : 1 / variance.squareRoot()
+        }
     }
 
     init(_ features: UnsafePointer<Float>, _ rows: Range<Int>, width: Int) {
@@ -26,12 +31,7 @@ struct Standardiser {
                 squares[index] += difference * difference
             }
         }
-        let deviations = squares.indices.map { index in
-            let variance = squares[index] / Double(rows.count)
-            return variance <= 1e-20 * means[index] * means[index] || variance <= 0
-                ? 0 : 1 / variance.squareRoot()
-        }
-        self.init(means: means, inverseDeviations: deviations)
+        self.init(means: means, squares: squares, count: Double(rows.count))
     }
 
     /// Standardised rows, [rows, width].
