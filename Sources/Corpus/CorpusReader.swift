@@ -50,11 +50,7 @@ public struct CorpusReader: Sendable {
             return try tokenFile(path)
         }
         if path.hasSuffix(".txt") {
-            let file = try Self.mapped(path)
-            return try read(
-                text: try withExtendedLifetime(file) { () throws(CorpusError) in
-                    try Self.text(file.bytes, path: path)
-                }, path: path)
+            return try textFile(path)
         }
         if path.hasSuffix(".jsonl") || path.hasSuffix(".jsonl.gz") {
             return try lines(try TextLines(path: path), path, onEmpty)
@@ -81,12 +77,7 @@ public struct CorpusReader: Sendable {
     public func read(text: String, path: String) throws(CorpusError) -> [Document] {
         let tokenizer = try opened(for: path)
         guard !text.isEmpty else { throw .empty(path: path) }
-        let ids: [Int32]
-        do {
-            ids = try tokenizer.encode(text, addSpecialTokens: false)
-        } catch {
-            throw .unreadable(path: path, problem: error.description)
-        }
+        let ids = try encode(text, path)
         try check(ids, tokenizer, path: path, place: "the text")
         return try windows(ids, prefix: try prefix(before: .text, path), path: path)
     }
@@ -151,6 +142,57 @@ public struct CorpusReader: Sendable {
         }
         guard held >= step else { throw .tooShort(path: path, tokens: held, window: step) }
         return try windows(ids, prefix: prefix, path: path)
+    }
+
+    /// The windows of a text file. Where only the first ones are wanted, the text behind them is not read.
+    private func textFile(_ path: String) throws(CorpusError) -> [Document] {
+        let file = try Self.mapped(path)
+        let bytes = file.bytes
+        return try withExtendedLifetime(file) { () throws(CorpusError) in
+            guard let wanted = try wantedTokens(path), !bytes.isEmpty else {
+                return try read(text: Self.text(bytes, path: path), path: path)
+            }
+            // The beginning of a text has the tokens of the whole text, but for the last ones, which what
+            // follows may change. So two beginnings must agree on what is wanted, and the shorter one
+            // must go well beyond it.
+            var known: ArraySlice<Int32>?
+            var size = wanted.multipliedReportingOverflow(by: 8)
+            while !size.overflow, size.partialValue + 65_536 < bytes.count,
+                let end = bytes[..<(size.partialValue + 65_536)].lastIndex(of: 0x0A)
+            {
+                let beginning = try Self.text(bytes[...end], path: path)
+                let ids = try encode(beginning, path)
+                if ids.count >= wanted + Self.margin {
+                    if let known, known == ids.prefix(wanted) {
+                        return try read(text: beginning, path: path)
+                    }
+                    known = ids.prefix(wanted)
+                }
+                size = size.partialValue.multipliedReportingOverflow(by: 2)
+            }
+            return try read(text: Self.text(bytes, path: path), path: path)
+        }
+    }
+
+    /// Tokens behind the wanted ones that a beginning of a text must have too.
+    private static let margin = 1024
+
+    /// Tokens of the data that the wanted windows take; nil where all are wanted.
+    private func wantedTokens(_ path: String) throws(CorpusError) -> Int? {
+        let prefix = try prefix(before: .text, path)
+        let step = try room(beside: prefix)
+        let windows = windowCount(tokens: .max, step: step, prefix: prefix)
+        let (tokens, overflow) = windows.multipliedReportingOverflow(by: step)
+        return overflow || windows == .max / step ? nil : tokens
+    }
+
+    private func encode(_ text: String, _ path: String) throws(CorpusError) -> [Int32] {
+        let tokenizer = try opened(for: path)
+        do {
+            return try tokenizer.encode(text, addSpecialTokens: false)
+        } catch {
+            throw .unreadable(path: path, problem: error.description)
+        }
     }
 
     private func lines(

@@ -43,6 +43,22 @@ import Tokenizers
 
     // MARK: Text and BOS
 
+    /// The first windows of a long text are those of the whole, and the text behind them is not looked at:
+    /// here it is no UTF-8.
+    @Test(arguments: [1, 3, 40])
+    func textBehindTheWantedWindowsIsNotRead(_ limit: Int) throws {
+        let folder = try ScratchDirectory()
+        let text = (0..<4000).map { "\(Fixtures.text) \($0)\n" }.joined()
+        let tokenizer = try Fixtures.plain()
+        let ids = try tokenizer.encode(text, addSpecialTokens: false)
+        let path = try folder.write(Array(text.utf8) + [0xFF, 0xFE], to: "data.txt")
+        let documents = try CorpusReader.ofText(tokenizer, window: 50, limit: limit)
+            .read(path: path)
+        #expect(documents.count == limit)
+        #expect(documents.flatMap(\.tokens) == Array(ids.prefix(limit * 50)))
+        #expect(readingError(.ofText(tokenizer, window: 50), path) != nil)
+    }
+
     @Test func textIsTokenizedWholeAndThenCut() throws {
         let folder = try ScratchDirectory()
         let path = try folder.write(Fixtures.text.utf8, to: "data.txt")
