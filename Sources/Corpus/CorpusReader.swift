@@ -156,10 +156,9 @@ public struct CorpusReader: Sendable {
             // follows may change. So two beginnings must agree on what is wanted, and the shorter one
             // must go well beyond it.
             var known: ArraySlice<Int32>?
-            var size = wanted.multipliedReportingOverflow(by: 8)
-            while !size.overflow, size.partialValue + 65_536 < bytes.count,
-                let end = bytes[..<(size.partialValue + 65_536)].lastIndex(of: 0x0A)
-            {
+            // No token of usual text is longer than 8 bytes on average.
+            var size = wanted < bytes.count / 8 ? wanted * 8 + 65_536 : bytes.count
+            while size < bytes.count, let end = bytes[..<size].lastIndex(of: 0x0A) {
                 let beginning = try Self.text(bytes[...end], path: path)
                 let ids = try encode(beginning, path)
                 if ids.count >= wanted + Self.margin {
@@ -168,7 +167,7 @@ public struct CorpusReader: Sendable {
                     }
                     known = ids.prefix(wanted)
                 }
-                size = size.partialValue.multipliedReportingOverflow(by: 2)
+                size *= 2
             }
             return try read(text: Self.text(bytes, path: path), path: path)
         }
