@@ -202,7 +202,7 @@ let package = Package(
         .testTarget(
             name: "ScansTests",
             dependencies: [
-                "Files", "Checkpoints", "Corpus", "Models", "Records", "Activations",
+                "Files", "Checkpoints", "Corpus", "Plans", "Models", "Activations",
                 "Evaluation", "Scans", "TestSupport",
             ]),
         .testTarget(
