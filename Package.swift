@@ -101,6 +101,12 @@ let package = Package(
                 "Activations", "COpenBLAS", "CKernels",
             ]),
         .target(
+            name: "Scans",
+            dependencies: [
+                "Files", "Tensors", "Tokenizers", "Corpus", "Plans", "Models", "Records",
+                "Evaluation", "CKernels",
+            ]),
+        .target(
             name: "ModelStore",
             dependencies: [
                 "Files", "Tensors", "Checkpoints", "Tokenizers", "Models", "Records",
@@ -111,7 +117,7 @@ let package = Package(
             dependencies: [
                 "Files", "Tensors", "Checkpoints", "Tokenizers", "Corpus", "Plans", "Models",
                 "Records", "Activations", "Analysis", "Training", "Evaluation", "Selection",
-                "Probing", "ModelStore", "Reporting", "CKernels",
+                "Probing", "Scans", "ModelStore", "Reporting", "CKernels",
                 .product(name: "OrderedCollections", package: "swift-collections"),
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
@@ -192,6 +198,12 @@ let package = Package(
             dependencies: [
                 "Files", "Tensors", "Checkpoints", "Tokenizers", "Corpus", "Plans", "Models",
                 "Records", "Probing", "TestSupport",
+            ]),
+        .testTarget(
+            name: "ScansTests",
+            dependencies: [
+                "Files", "Checkpoints", "Corpus", "Plans", "Models", "Activations",
+                "Evaluation", "Scans", "TestSupport",
             ]),
         .testTarget(
             name: "ReportingTests",

@@ -16,11 +16,12 @@ public enum RunDirectory {
 
     /// Makes the directory before the work starts, so that a target that cannot be written is known
     /// then and not an hour later, and keeps other runs out of it.
+    /// - Parameter files: what the command writes; `probe`'s when nil.
     /// - Returns: where it is, links followed; whether it was not there before; the lock, nil where
     ///   the file system has none.
     /// - Throws: `CommandError.holdsAnotherRun`, `.notADirectory`, `.flag`, `FileError`.
     static func prepare(
-        _ name: String, overwrite: Bool
+        _ name: String, files: [String]? = nil, overwrite: Bool
     ) throws -> (path: String, isNew: Bool, lock: FolderLock?) {
         guard name != "-" else {
             throw CommandError.flag(
@@ -47,7 +48,7 @@ public enum RunDirectory {
                 reason: String(cString: strerror(errno)))
         }
         let lock = try lock(path, name: "--out \(name)")
-        let files = all.map { Paths.join(path, $0) }
+        let files = (files ?? all).map { Paths.join(path, $0) }
         if !overwrite, files.contains(where: { Paths.kind($0) != .missing }) {
             throw CommandError.holdsAnotherRun(path: name)
         }

@@ -21,8 +21,8 @@ struct EtdAnalyze: ParsableCommand {
             """,
         version: Product.version,
         subcommands: [
-            Probe.self, Lens.self, TuneLens.self, Tasks.self, Dump.self, Merge.self, Inspect.self,
-            Report.self,
+            Probe.self, Scan.self, Lens.self, TuneLens.self, Tasks.self, Dump.self, Merge.self,
+            Inspect.self, Report.self,
         ])
 
     static func main() { Terminal.main(Self.self) }

@@ -77,7 +77,9 @@ public struct CommandRunner: Sendable {
     public func callAsFunction(_ arguments: String...) throws -> Result { try self(arguments) }
 
     /// Commands that compute.
-    private static let computing: Set = ["probe", "lens", "dump", "score", "tune-lens", "eval"]
+    private static let computing: Set = [
+        "probe", "lens", "dump", "score", "tune-lens", "eval", "scan",
+    ]
 
     /// Goldens are f32, so commands that compute do it in f32 unless a test says otherwise.
     private static func withPrecision(_ arguments: [String]) -> [String] {

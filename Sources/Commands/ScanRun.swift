@@ -1,0 +1,296 @@
+import Activations
+import Corpus
+import Files
+import Foundation
+import ModelStore
+import Models
+import Records
+import Reporting
+import Scans
+import Tensors
+
+/// `etd-analyze scan` from options to files.
+public struct ScanRun {
+    static let scans = "scans.json"
+    static let evidence = "evidence.h5"
+    static let journal = "scans.unfinished.jsonl"
+
+    var model: ModelOptions
+    var data: DataOptions
+    var options: ScanOptions
+    var out: String
+    var overwrite: Bool
+    var quiet: Bool
+
+    public init(
+        model: ModelOptions, data: DataOptions, options: ScanOptions, out: String, overwrite: Bool,
+        quiet: Bool
+    ) {
+        self.model = model
+        self.data = data
+        self.options = options
+        self.out = out
+        self.overwrite = overwrite
+        self.quiet = quiet
+    }
+
+    /// Runs it and gives what was written.
+    public func run() throws -> ScansRecord {
+        // A scan that was begun goes on, and then replaces what it has written so far.
+        var begun = false
+        if !overwrite, out != "-" {
+            let journal = Paths.join(try Output.resolved(out), Self.journal)
+            begun = Paths.kind(journal) != .missing
+        }
+        let folder = try RunDirectory.prepare(
+            out, files: [Self.scans, Self.evidence], overwrite: overwrite || begun)
+        return try withExtendedLifetime(folder.lock) {
+            do {
+                return try measureAndWrite(to: folder.path)
+            } catch {
+                // Leaves a directory that something stands in.
+                if folder.isNew { rmdir(folder.path) }
+                throw error
+            }
+        }
+    }
+
+    private func measureAndWrite(to folder: String) throws -> ScansRecord {
+        let start = ProcessInfo.processInfo.systemUptime
+        model.apply(quiet: quiet)
+        let loaded = try model.open(quiet: quiet)
+        let layers = loaded.model.configuration.layerCount
+        let lengths = options.lengths?.values ?? (options.windows == nil ? Array(1...4) : [])
+        let windows = try ScanWindow.grid(
+            kinds: options.kinds.values,
+            lengths: options.lengths == nil ? lengths.filter { $0 <= layers } : lengths,
+            ranges: options.windows?.ranges ?? [], iterations: options.iterations.values,
+            layers: layers)
+        let (items, source, tooLong) = try readItems(loaded)
+        let (documents, text) = try readText(loaded, hasItems: !items.isEmpty)
+        let job = Scan.Job(
+            windows: windows, items: items, documents: documents, races: options.racing,
+            seed: options.seed)
+
+        let journal = Paths.join(folder, Self.journal)
+        if overwrite { unlink(journal) }
+        let progress = ProgressReporter(
+            label: "scanning", total: Self.amount(job), unit: "window passes", quiet: quiet)
+        let limit = options.budget?.seconds
+        let result: Scan.Result
+        do {
+            result = try Scan.run(
+                job, model: loaded.model, journalAt: journal,
+                key: key(loaded, job, source, text),
+                isOver: {
+                    limit.map { ProcessInfo.processInfo.systemUptime - start >= $0 } ?? false
+                }, progress: { progress.advance(by: $0) })
+        } catch {
+            progress.abandon()
+            if let error = error as? ModelError {
+                throw CommandError.pass(path: loaded.checkpoint.path, problem: "\(error)")
+            }
+            throw error
+        }
+        progress.finish()
+
+        let record = ScansRecord(
+            model: try loaded.record(hashed: false), precision: model.arithmetic.rawValue,
+            bos: data.bos.rawValue, items: source, tooLong: tooLong, text: text,
+            documents: documents.count,
+            racing: .init(
+                isOn: job.races, seed: job.seed, search: result.search.count,
+                confirmation: result.confirmation.count),
+            base: result.base, windows: result.rows, notRun: result.notRun,
+            isComplete: !result.stopped, executions: result.executions,
+            naiveExecutions: result.naiveExecutions)
+        try Self.evidence(result).write(
+            to: Paths.join(folder, Self.evidence), replacing: true)
+        try AtomicFile.write(record.json, to: Paths.join(folder, Self.scans))
+        if !result.stopped { unlink(journal) }
+        return record
+    }
+
+    /// Window passes when no window leaves the race.
+    private static func amount(_ job: Scan.Job) -> Int {
+        let items = job.items.count
+        guard job.races else { return job.windows.count * (items + job.documents.count) }
+        let confirmed = ScanKind.allCases.reduce(0) { sum, kind in
+            sum + min(Scan.mostConfirmed, job.windows.count { $0.kind == kind })
+        }
+        return job.windows.count * ((items + 1) / 2 + job.documents.count) + confirmed * (items / 2)
+    }
+
+    // MARK: Input
+
+    private func readItems(
+        _ loaded: LoadedModel
+    ) throws -> (items: [ScanItem], source: ScansRecord.Source?, tooLong: Int) {
+        guard let path = options.items else { return ([], nil, 0) }
+        let context = loaded.model.configuration.contextLength
+        let reader = ScanItemReader(
+            tokenizer: loaded.lazyTokenizer, bos: data.bos, path: path,
+            vocabulary: loaded.model.configuration.vocabularySize)
+        let file = try TextLines(path: path)
+        var items: [ScanItem] = []
+        var tooLong = 0
+        var number = 0
+        while let line = try file.next() {
+            number += 1
+            if TextLines.isBlank(line) { continue }
+            let item = try reader.read(line, number: number)
+            // The last id is predicted, it does not run.
+            if item.options.contains(where: { $0.tokens.count - 1 > context }) {
+                tooLong += 1
+            } else {
+                items.append(item)
+            }
+        }
+        if tooLong > 0 {
+            loaded.note(
+                "\(path): \(tooLong) of \(items.count + tooLong) items are longer than the model's "
+                    + "context of \(context) and left out")
+        }
+        guard items.count >= 2 else {
+            throw ScanError.items(
+                path: path,
+                problem:
+                    "has \(items.count) usable item\(items.count == 1 ? "" : "s"); a scan needs "
+                    + "two or more, and some hundreds to see small effects")
+        }
+        guard items.count >= 4 || !options.racing else {
+            throw ScanError.items(
+                path: path,
+                problem:
+                    "has \(items.count) items, too few to divide into search and confirmation; "
+                    + "give four or more, or --no-racing")
+        }
+        let sha256 = try SHA256.hexadecimal(ofFile: path)
+        return (items, .init(path: path, sha256: sha256, count: items.count), tooLong)
+    }
+
+    private func readText(
+        _ loaded: LoadedModel, hasItems: Bool
+    ) throws -> (documents: [Document], source: ScansRecord.Source?) {
+        if data.data == nil, hasItems, try loaded.tokenizer() == nil {
+            loaded.note(
+                "no text is scanned: the model has no tokenizer, and --data names no token file")
+            return ([], nil)
+        }
+        let (all, hash) = try data.read(for: loaded)
+        let documents = all.filter { $0.tokens.count >= 2 }
+        if documents.count < all.count {
+            loaded.note("documents of one token are left out: \(all.count - documents.count)")
+        }
+        let path = data.data ?? DefaultText.name
+        guard !documents.isEmpty else {
+            throw CommandError.flag(
+                name: "--data", problem: "no document of \(path) has two tokens or more")
+        }
+        let sha256: String
+        if let hash {
+            sha256 = hash
+        } else if let file = data.data {
+            sha256 = try SHA256.hexadecimal(ofFile: file)
+        } else {
+            sha256 = SHA256.hexadecimal(of: Array(DefaultText.text.utf8))
+        }
+        let tokens = documents.reduce(0) { $0 + $1.tokens.count }
+        return (documents, .init(path: path, sha256: sha256, count: tokens))
+    }
+
+    /// Of everything that values depend on.
+    private func key(
+        _ loaded: LoadedModel, _ job: Scan.Job, _ items: ScansRecord.Source?,
+        _ text: ScansRecord.Source?
+    ) -> String {
+        let parts: [String] =
+            [
+                loaded.checkpoint.fingerprint, model.arithmetic.rawValue, data.bos.rawValue,
+                items?.sha256 ?? "", text?.sha256 ?? "",
+                job.documents.map { String($0.tokens.count) }.joined(separator: ","),
+                "\(job.races)", "\(job.seed)",
+            ] + job.windows.map(\.description)
+        return SHA256.hexadecimal(of: Array(parts.joined(separator: "\n").utf8))
+    }
+
+    // MARK: Output
+
+    private static func evidence(_ result: Scan.Result) -> EvidenceFile {
+        let job = result.job
+        var scans = [
+            EvidenceFile.Scans(
+                kind: "base", windows: [[0, 0, 0]], margins: [result.baseMargins],
+                nll: [result.baseNLL])
+        ]
+        for kind in ScanKind.allCases {
+            let members = job.windows.indices.filter { job.windows[$0].kind == kind }
+            scans.append(
+                EvidenceFile.Scans(
+                    kind: kind.rawValue,
+                    windows: members.map { index in
+                        let window = job.windows[index]
+                        return [window.start, window.length, window.iterations ?? 0].map {
+                            Int32($0)
+                        }
+                    },
+                    margins: members.map { result.margins[$0].map { $0 ?? .nan } },
+                    nll: members.map { result.nll[$0].map { $0 ?? .nan } }))
+        }
+        let confirmed = Set(result.confirmation)
+        return EvidenceFile(
+            sha256: job.documents.map { document in
+                var hash = SHA256()
+                document.tokens.map(\.littleEndian).withUnsafeBytes { hash.update($0) }
+                return hash.hexadecimal()
+            },
+            tokens: job.documents.map { Int64($0.tokens.count) },
+            scored: job.documents.map { Int64($0.tokens.count - 1) },
+            stages: job.items.indices.map { confirmed.contains($0) ? 1 : 0 }, scans: scans)
+    }
+
+    /// A few lines for people: the model as it is, and the best windows of each kind.
+    public static func summary(_ record: ScansRecord) -> String {
+        func text(_ estimate: Estimate, _ format: String) -> String {
+            guard let mean = estimate.mean else { return "-" }
+            let error = estimate.standardError.map { String(format: " ± %.3f", $0) } ?? ""
+            return String(format: format, mean) + error
+        }
+        var lines = [
+            "base: margin \(text(record.base.margin, "%.3f")), accuracy "
+                + "\(text(record.base.accuracy, "%.3f")), nll \(text(record.base.nll, "%.3f"))"
+        ]
+        let byText = record.items == nil
+        for kind in ScanKind.allCases.map(\.rawValue) {
+            let rows = record.windows.filter { $0.kind == kind }
+            let stage = rows.contains { $0.stage == "confirm" } ? "confirm" : "search"
+            func rank(_ row: ScansRecord.Window) -> Double {
+                byText
+                    ? -(row.change.nll.mean ?? .infinity) : row.change.margin.mean ?? -.infinity
+            }
+            for row in rows.filter({ $0.stage == stage }).sorted(by: { rank($0) > rank($1) })
+                .prefix(3)
+            {
+                let window = ScanWindow(
+                    kind: ScanKind(rawValue: kind) ?? .skip, start: row.start,
+                    length: row.length, iterations: row.iterations)
+                lines.append(
+                    "\(window) (\(stage), \(row.items) items): margin "
+                        + "\(text(row.change.margin, "%+.3f")), nll \(text(row.change.nll, "%+.3f"))"
+                )
+            }
+        }
+        let share =
+            record.naiveExecutions > 0
+            ? Double(record.executions) / Double(record.naiveExecutions) : 1
+        lines.append(
+            "layer executions (layers × positions): \(record.executions) of "
+                + "\(record.naiveExecutions) without sharing (\(String(format: "%.0f", 100 * share)) %)"
+        )
+        if !record.isComplete {
+            lines.append(
+                "stopped by --budget: \(record.notRun) windows not run; the same command goes on")
+        }
+        return lines.joined(separator: "\n") + "\n"
+    }
+}

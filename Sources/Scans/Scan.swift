@@ -1,0 +1,344 @@
+import Corpus
+import Evaluation
+import Files
+import Models
+import Tensors
+
+/// Causal scans: what skipping or repeating each window of layers does to items with options and to
+/// plain text (docs/scans.md).
+public final class Scan {
+    /// What is measured.
+    public struct Job: Sendable {
+        public var windows: [ScanWindow]
+        public var items: [ScanItem]
+        /// Of two tokens or more each.
+        public var documents: [Document]
+        /// Whether windows that are clearly behind stop early; else every window sees every item.
+        public var races: Bool
+        /// Chooses the items of the search and those of the confirmation.
+        public var seed: UInt64
+
+        public init(
+            windows: [ScanWindow], items: [ScanItem], documents: [Document], races: Bool,
+            seed: UInt64
+        ) {
+            self.windows = windows
+            self.items = items
+            self.documents = documents
+            self.races = races && !items.isEmpty
+            self.seed = seed
+        }
+    }
+
+    /// Values of members under one window; nil where it has not run, NaN where its states overflow.
+    public typealias Values = [Double?]
+
+    public struct Result: Sendable {
+        public var job: Job
+        /// Of the model as it is, in nats: margins by item, -log P summed by document.
+        public var baseMargins: [Double]
+        public var baseNLL: [Double]
+        /// By window, then item or document.
+        public var margins: [Values]
+        public var nll: [Values]
+        /// Items of the search and of the confirmation, in the order they run in.
+        public var search: [Int]
+        public var confirmation: [Int]
+        /// Windows that went to confirmation.
+        public var confirmed: [Int]
+        /// Whether the time was over before everything had run.
+        public var stopped = false
+        /// Layers that this run executed, once for each row, and how many the same measurements take
+        /// when every option runs by itself through every layer.
+        public var executions = 0
+        public var naiveExecutions = 0
+    }
+
+    /// Items of the first round of a race; each round has seen twice as many as the one before.
+    public static let firstRound = 16
+    /// A window leaves the race where the mean of its paired differences to the best window of its kind
+    /// lies further below 0 than this many standard errors (one-sided, .5 %).
+    public static let dropLimit = 2.576
+    /// Windows of a kind that go to confirmation.
+    public static let mostConfirmed = 5
+
+    private let job: Job
+    private let model: Transformer
+    private let window: WindowPasses
+    private let journal: ScanJournal?
+    private let isOver: () -> Bool
+    private let progress: (Int) -> Void
+    private var result: Result
+
+    /// Whether `isOver` has said so.
+    private var isStopped = false
+
+    /// - Parameters:
+    ///   - isOver: asked between windows; true ends the scan after the window that runs.
+    ///   - progress: gets the windows that were measured, each times its items or documents.
+    private init(
+        _ job: Job, model: Transformer, journal: ScanJournal?, isOver: @escaping () -> Bool,
+        progress: @escaping (Int) -> Void
+    ) throws {
+        self.job = job
+        self.model = model
+        self.journal = journal
+        self.isOver = isOver
+        self.progress = progress
+        window = WindowPasses(passes: try LayerPasses(model: model))
+        let (search, confirmation) = Self.divided(job)
+        result = Result(
+            job: job, baseMargins: [], baseNLL: [],
+            margins: job.windows.map { _ in Values(repeating: nil, count: job.items.count) },
+            nll: job.windows.map { _ in Values(repeating: nil, count: job.documents.count) },
+            search: search, confirmation: confirmation, confirmed: [])
+    }
+
+    /// Runs a scan, or what is left of it.
+    /// - Parameter journal: where an interrupted run goes on from; nil keeps nothing.
+    /// - Throws: `ScanError.budget`, `ModelError`, `FileError`.
+    public static func run(
+        _ job: Job, model: Transformer, journalAt path: String? = nil, key: String = "",
+        isOver: @escaping () -> Bool = { false }, progress: @escaping (Int) -> Void = { _ in }
+    ) throws -> Result {
+        let journal = try path.map { try ScanJournal(path: $0, key: key) }
+        let scan = try Scan(
+            job, model: model, journal: journal, isOver: isOver, progress: progress)
+        try scan.run()
+        return scan.result
+    }
+
+    /// Items for the search and for the confirmation. With racing, groups of items in an order drawn by
+    /// the seed go to the search until it has half of the items; without, all are searched.
+    static func divided(_ job: Job) -> (search: [Int], confirmation: [Int]) {
+        guard job.races else { return (Array(job.items.indices), []) }
+        var groups: [[Int]] = []
+        var place: [String: Int] = [:]
+        for (index, item) in job.items.enumerated() {
+            if let name = item.group, let known = place[name] {
+                groups[known].append(index)
+            } else {
+                if let name = item.group { place[name] = groups.count }
+                groups.append([index])
+            }
+        }
+        var random = SplitMix64(seed: job.seed)
+        for last in stride(from: groups.count - 1, to: 0, by: -1) {
+            groups.swapAt(last, random.below(last + 1))
+        }
+        var search: [Int] = []
+        var confirmation: [Int] = []
+        for group in groups {
+            if search.count < (job.items.count + 1) / 2 {
+                search += group
+            } else {
+                confirmation += group
+            }
+        }
+        return (search, confirmation)
+    }
+
+    // MARK: The order of things
+
+    private func run() throws {
+        try measureBase()
+        let textUnits = units("text", Array(job.documents.indices)) { [job.documents[$0].request] }
+        var text = textUnits[...]
+        /// Text keeps step with items, so that a scan that is stopped has something of both.
+        func runText(to share: Double) throws {
+            while let unit = text.first,
+                Double(textUnits.count - text.count) < share * Double(textUnits.count)
+            {
+                guard !isStopped else { return }
+                try measure(unit, Array(job.windows.indices), isText: true)
+                text = text.dropFirst()
+            }
+        }
+        var alive = Array(job.windows.indices)
+        let search = result.search
+        var seen = 0
+        var end = job.races ? min(Self.firstRound, search.count) : search.count
+        while seen < search.count, !isStopped {
+            for unit in units("search \(seen)", Array(search[seen..<end]), itemRequests) {
+                guard !isStopped else { break }
+                try measure(unit, alive, isText: false)
+                let done = unit.members.last.flatMap { search.firstIndex(of: $0) } ?? 0
+                try runText(to: Double(done + 1) / Double(search.count))
+            }
+            guard !isStopped else { break }
+            seen = end
+            end = min(search.count, 2 * end)
+            if job.races {
+                let kept = survivors(alive, Array(search[..<seen]))
+                progress((alive.count - kept.count) * (search.count - seen))
+                alive = kept
+            }
+        }
+        if job.races, !isStopped {
+            result.confirmed = finalists(alive, search)
+            for unit in units("confirmation", result.confirmation, itemRequests) {
+                guard !isStopped else { break }
+                try measure(unit, result.confirmed, isText: false)
+            }
+        }
+        try runText(to: 1)
+        result.stopped = isStopped
+        result.executions = window.passes.executions
+    }
+
+    private func itemRequests(_ index: Int) -> [ScoreRequest] { job.items[index].options }
+
+    private func units(
+        _ name: String, _ members: [Int], _ requests: (Int) -> [ScoreRequest]
+    ) -> [ScanUnit] { ScanUnit.units(name, members, requests: requests) }
+
+    /// Windows that the race goes on with.
+    private func survivors(_ alive: [Int], _ items: [Int]) -> [Int] {
+        let means = means(alive, items)
+        var best: [ScanKind: Int] = [:]
+        for window in alive {
+            guard let mean = means[window] else { continue }
+            let kind = job.windows[window].kind
+            if let other = best[kind], let top = means[other], top >= mean { continue }
+            best[kind] = window
+        }
+        return alive.filter { window in
+            guard means[window] != nil, let leader = best[job.windows[window].kind] else {
+                return false
+            }
+            let differences = items.map { item in
+                (result.margins[window][item] ?? .nan) - (result.margins[leader][item] ?? .nan)
+            }
+            let (mean, error) = ScanStatistics.mean(differences)
+            return mean + Self.dropLimit * (error ?? .infinity) >= 0
+        }
+    }
+
+    private func finalists(_ alive: [Int], _ items: [Int]) -> [Int] {
+        let means = means(alive, items)
+        return ScanKind.allCases.flatMap { kind in
+            alive.filter { job.windows[$0].kind == kind && means[$0] != nil }
+                .sorted { (-(means[$0] ?? 0), $0) < (-(means[$1] ?? 0), $1) }
+                .prefix(Self.mostConfirmed)
+        }.sorted()
+    }
+
+    /// Mean margins; without windows that have none.
+    private func means(_ alive: [Int], _ items: [Int]) -> [Int: Double] {
+        var means: [Int: Double] = [:]
+        for window in alive {
+            let mean = ScanStatistics.mean(items.map { result.margins[window][$0] ?? .nan }).mean
+            if mean.isFinite { means[window] = mean }
+        }
+        return means
+    }
+
+    // MARK: Measuring
+
+    private func measureBase() throws {
+        var margins = [Double](repeating: .nan, count: job.items.count)
+        var nll = [Double](repeating: .nan, count: job.documents.count)
+        let items = units("base items", Array(job.items.indices), itemRequests)
+        let text = units("base text", Array(job.documents.indices)) { [job.documents[$0].request] }
+        for (index, unit) in (items + text).enumerated() {
+            let isText = index >= items.count
+            let values: [Double]
+            if let known = journal?.units[unit.name]?[-1] {
+                values = known
+            } else {
+                guard !isOver() else {
+                    throw ScanError.budget(
+                        measured: "\(index) of \(items.count + text.count) blocks of rows")
+                }
+                var sums = unit.requests.map { [Double](repeating: .nan, count: $0.count) }
+                for batch in unit.batches(model) {
+                    let texts = batch.map(\.text)
+                    let last = try window.passes.run(
+                        0..<window.passes.layers, texts, from: window.passes.embed(texts))
+                    let found = try window.passes.logProbabilities(texts, last)
+                    Self.spread(found, batch, &sums)
+                }
+                result.naiveExecutions += unit.positions * window.passes.layers
+                values = zip(unit.members, sums).map { value($0, $1, isText: isText) }
+                try journal?.record(unit.name, [-1: values])
+            }
+            for (member, value) in zip(unit.members, values) {
+                if isText { nll[member] = value } else { margins[member] = value }
+            }
+        }
+        result.baseMargins = margins
+        result.baseNLL = nll
+    }
+
+    /// Measures what the journal does not know yet of `windows` on a unit.
+    private func measure(_ unit: ScanUnit, _ windows: [Int], isText: Bool) throws {
+        let known = journal?.units[unit.name] ?? [:]
+        let missing = windows.filter { known[$0] == nil }
+        var values = known
+        if !missing.isEmpty {
+            values.merge(try run(unit, missing, isText: isText)) { $1 }
+        }
+        for (index, found) in values where index >= 0 && index < job.windows.count {
+            for (member, value) in zip(unit.members, found) {
+                if isText {
+                    result.nll[index][member] = value
+                } else {
+                    result.margins[index][member] = value
+                }
+            }
+        }
+        progress(windows.count { known[$0] != nil } * unit.members.count)
+    }
+
+    private func run(
+        _ unit: ScanUnit, _ windows: [Int], isText: Bool
+    ) throws -> [Int: [Double]] {
+        let batches = unit.batches(model)
+        var sums: [Int: [[Double]]] = [:]
+        var finished: Set<Int> = Set(windows)
+        for batch in batches {
+            let texts = batch.map(\.text)
+            let boundaries = try window.boundaries(texts)
+            var ran: Set<Int> = []
+            let chosen = windows.map { job.windows[$0] }
+            if !isStopped {
+                try window.run(chosen, texts, boundaries) { place, found in
+                    let index = windows[place]
+                    var own =
+                        sums[index]
+                        ?? unit.requests.map { [Double](repeating: .nan, count: $0.count) }
+                    Self.spread(found, batch, &own)
+                    sums[index] = own
+                    ran.insert(index)
+                    if batches.count == 1 { progress(unit.members.count) }
+                    isStopped = isOver()
+                    return !isStopped
+                }
+            }
+            for text in texts { text.rest() }
+            finished.formIntersection(ran)
+        }
+        if batches.count > 1 { progress(finished.count * unit.members.count) }
+        var values: [Int: [Double]] = [:]
+        for index in finished {
+            guard let own = sums[index] else { continue }
+            result.naiveExecutions +=
+                unit.positions * job.windows[index].executedLayers(of: window.passes.layers)
+            values[index] = zip(unit.members, own).map { value($0, $1, isText: isText) }
+        }
+        if !values.isEmpty { try journal?.record(unit.name, values) }
+        return values
+    }
+
+    private static func spread(
+        _ found: [[Int: Double]], _ batch: [(member: Int, text: ScanText)], _ sums: inout [[Double]]
+    ) {
+        for (place, values) in zip(batch, found) {
+            for (request, value) in values { sums[place.member][request] = value }
+        }
+    }
+
+    private func value(_ member: Int, _ sums: [Double], isText: Bool) -> Double {
+        isText ? -sums[0] : job.items[member].margin(sums)
+    }
+}

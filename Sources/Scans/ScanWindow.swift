@@ -1,0 +1,85 @@
+import Plans
+
+/// What is done to a window of layers. g is the window, x its input.
+public enum ScanKind: String, CaseIterable, Sendable {
+    /// The window does not run.
+    case skip
+    /// The window runs k times in a row: g(g(x)) for k = 2.
+    case loop
+    /// The window once, then x ← x + (g(x) - x)/2 for each further iteration.
+    case half
+    /// k Euler sub-steps: x ← x + (g(x) - x)/k (arXiv 2605.23872).
+    case damped
+}
+
+/// Layers `start ..< start + length` of a model, and what is done to them.
+public struct ScanWindow: Sendable, Hashable, CustomStringConvertible {
+    public let kind: ScanKind
+    public let start: Int
+    public let length: Int
+    /// k; nil for `skip`.
+    public let iterations: Int?
+
+    public init(kind: ScanKind, start: Int, length: Int, iterations: Int? = nil) {
+        self.kind = kind
+        self.start = start
+        self.length = length
+        self.iterations = iterations
+    }
+
+    public var layers: Range<Int> { start..<start + length }
+
+    public var description: String {
+        let last = start + length - 1
+        let name = length == 1 ? "\(kind.rawValue) \(start)" : "\(kind.rawValue) \(start)-\(last)"
+        return iterations.map { "\(name) ×\($0)" } ?? name
+    }
+
+    /// Layers that a pass of the model executes with this window, of `layers` in all.
+    public func executedLayers(of layers: Int) -> Int {
+        layers + (kind == .skip ? -length : length * ((iterations ?? 1) - 1))
+    }
+
+    /// Every window of `lengths` layers and every one of `ranges`, in all kinds, each once: by kind, then
+    /// iterations, length and start.
+    /// - Throws: `ScanError.window` for what lies beyond the model, and where no window is left.
+    public static func grid(
+        kinds: [ScanKind], lengths: [Int], ranges: [ClosedRange<Int>], iterations: [Int],
+        layers: Int
+    ) throws(ScanError) -> [ScanWindow] {
+        for length in lengths where !(1...layers).contains(length) {
+            throw .window(
+                problem: "--lengths: \(length) is no length of a window; the model has \(layers) "
+                    + "layers")
+        }
+        for range in ranges where range.lowerBound < 0 || range.upperBound >= layers {
+            throw .window(
+                problem:
+                    "--windows: \(range.lowerBound)-\(range.upperBound) lies beyond the model, "
+                    + "whose layers are 0-\(layers - 1)")
+        }
+        for count in iterations where !(1...LayerPlan.maximumSteps / layers).contains(count) {
+            throw .window(
+                problem: "--iterations: \(count) is outside 1..\(LayerPlan.maximumSteps / layers)")
+        }
+        var places: [Range<Int>] = []
+        for length in lengths.sorted() {
+            places += (0...layers - length).map { $0..<$0 + length }
+        }
+        places += ranges.map { Range($0) }
+        var seen: Set<ScanWindow> = []
+        var windows: [ScanWindow] = []
+        for kind in ScanKind.allCases where kinds.contains(kind) {
+            for count in kind == .skip ? [nil] : iterations.sorted().map(Optional.some) {
+                for place in places {
+                    let window = ScanWindow(
+                        kind: kind, start: place.lowerBound, length: place.count,
+                        iterations: count)
+                    if seen.insert(window).inserted { windows.append(window) }
+                }
+            }
+        }
+        guard !windows.isEmpty else { throw .window(problem: "no window was asked for") }
+        return windows
+    }
+}

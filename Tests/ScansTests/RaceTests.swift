@@ -1,0 +1,177 @@
+// Races, interruptions, evidence: which windows see which items, and what is kept.
+
+import Activations
+import Corpus
+import Files
+import Foundation
+import Models
+import Scans
+import TestSupport
+import Testing
+
+@Suite struct RaceTests {
+    private func race(_ races: Bool, items: Int = 150) throws -> (Scan.Job, Transformer) {
+        let golden = try ScanGolden.named("llama-deep")
+        let model = try golden.model()
+        let windows = try ScanWindow.grid(
+            kinds: ScanKind.allCases, lengths: [1, 2], ranges: [], iterations: [2, 3],
+            layers: model.configuration.layerCount)
+        return (
+            Scan.Job(
+                windows: windows,
+                items: randomItems(
+                    items, vocabulary: model.configuration.vocabularySize, seed: 11),
+                documents: [golden.text, Document(tokens: [4, 9, 3])], races: races, seed: 7),
+            model
+        )
+    }
+
+    /// The rule written out again, on the values of a scan of every window on every item.
+    @Test func whoLeavesIsClearlyBehind() throws {
+        let (job, model) = try race(true)
+        let raced = try Scan.run(job, model: model)
+        let whole = try Scan.run(try race(false).0, model: model)
+        #expect(Set(raced.search).isDisjoint(with: raced.confirmation))
+        #expect(Set(raced.search + raced.confirmation) == Set(job.items.indices))
+        let names = { (items: [Int]) in Set(items.compactMap { job.items[$0].group }) }
+        #expect(names(raced.search).isDisjoint(with: names(raced.confirmation)))
+        func mean(_ window: Int, _ items: ArraySlice<Int>) -> Double {
+            items.reduce(0) { $0 + (whole.margins[window][$1] ?? .nan) } / Double(items.count)
+        }
+        var alive = Set(job.windows.indices)
+        var seen = 0
+        for end in [16, 32, 64, raced.search.count] {
+            for window in job.windows.indices {
+                for item in raced.search[seen..<end] {
+                    let expected = alive.contains(window) ? whole.margins[window][item] : nil
+                    #expect(raced.margins[window][item] == expected)
+                }
+            }
+            seen = end
+            let items = raced.search[..<end]
+            for kind in ScanKind.allCases {
+                let members = alive.filter { job.windows[$0].kind == kind }
+                let best = try #require(members.max { mean($0, items) < mean($1, items) })
+                for window in members {
+                    let differences = items.map {
+                        (whole.margins[window][$0] ?? 0) - (whole.margins[best][$0] ?? 0)
+                    }
+                    let n = Double(differences.count)
+                    let mean = differences.reduce(0, +) / n
+                    let variance = differences.reduce(0) { $0 + pow($1 - mean, 2) } / (n - 1)
+                    if mean + 2.576 * sqrt(variance / n) < 0 { alive.remove(window) }
+                }
+            }
+        }
+        #expect(alive.count < job.windows.count)
+        let confirmed = ScanKind.allCases.flatMap { kind in
+            alive.filter { job.windows[$0].kind == kind }
+                .sorted { mean($0, raced.search[...]) > mean($1, raced.search[...]) }.prefix(5)
+        }
+        #expect(raced.confirmed == confirmed.sorted())
+        for window in job.windows.indices {
+            for item in raced.confirmation {
+                let expected = confirmed.contains(window) ? whole.margins[window][item] : nil
+                #expect(raced.margins[window][item] == expected)
+            }
+            #expect(raced.nll[window] == whole.nll[window])
+        }
+        #expect(raced.executions < whole.executions)
+        #expect(raced.rows.count(where: { $0.stage == "confirm" }) == confirmed.count)
+        #expect(whole.rows.allSatisfy { $0.stage == "search" && $0.items == 150 })
+    }
+
+    /// Means, standard errors and differences by their formulas.
+    @Test func rowsSayWhatTheValuesSay() throws {
+        let (job, model) = try race(false, items: 12)
+        let result = try Scan.run(job, model: model)
+        func check(_ value: Double?, _ expected: Double) {
+            #expect(abs((value ?? .nan) - expected) < 1e-12)
+        }
+        for (index, row) in result.rows.enumerated() {
+            let own = result.margins[index].compactMap(\.self)
+            #expect(own.count == 12)
+            let changes = zip(own, result.baseMargins).map { $0 - $1 }
+            let mean = changes.reduce(0, +) / 12
+            let squares = changes.reduce(0) { $0 + ($1 - mean) * ($1 - mean) }
+            check(row.change.margin.mean, mean)
+            check(row.change.margin.standardError, sqrt(squares / 11 / 12))
+            check(row.values.accuracy.mean, Double(own.count { $0 > 0 }) / 12)
+            let tokens = job.documents.map { Double($0.tokens.count - 1) }
+            let losses = result.nll[index].compactMap(\.self)
+            let rate = (losses[0] + losses[1]) / (tokens[0] + tokens[1])
+            check(row.values.nll.mean, rate)
+            let rests = zip(losses, tokens).map { pow($0 - rate * $1, 2) }
+            check(
+                row.values.nll.standardError,
+                sqrt(2 * (rests[0] + rests[1])) / (tokens[0] + tokens[1]))
+        }
+    }
+
+    @Test(arguments: [false, true])
+    func aScanGoesOnWhereItWasStopped(_ races: Bool) throws {
+        let (job, model) = try race(races, items: 60)
+        let whole = try Scan.run(job, model: model)
+        let scratch = try ScratchDirectory()
+        let path = scratch.file("journal")
+        var stops = 0
+        var result: Scan.Result
+        repeat {
+            var asked = 0
+            result = try Scan.run(job, model: model, journalAt: path, key: "k") {
+                asked += 1
+                return asked > 40
+            }
+            stops += result.stopped ? 1 : 0
+            if result.stopped {
+                let file = try Data(contentsOf: URL(filePath: path))
+                // A killed process can leave half a line.
+                try (file + Data("{\"unit\":\"te".utf8)).write(to: URL(filePath: path))
+                #expect(result.rows.count < whole.rows.count || result.notRun == 0)
+            }
+        } while result.stopped && stops < 50
+        #expect(stops > 2 && stops < 50)
+        #expect(result.margins == whole.margins)
+        #expect(result.nll == whole.nll)
+        #expect(result.baseMargins == whole.baseMargins && result.confirmed == whole.confirmed)
+        #expect(result.rows == whole.rows)
+        #expect(throws: ScanError.self) {
+            try Scan.run(job, model: model, journalAt: path, key: "another")
+        }
+    }
+
+    @Test func aScanThatHadNoTimeForTheBaseSaysSo() throws {
+        let (job, model) = try race(false, items: 4)
+        #expect(throws: ScanError.budget(measured: "0 of 2 blocks of rows")) {
+            try Scan.run(job, model: model, isOver: { true })
+        }
+        // Time for the base alone: one window runs, the others are counted.
+        var asked = 0
+        let result = try Scan.run(job, model: model) {
+            asked += 1
+            return asked > 2
+        }
+        #expect(result.stopped)
+        #expect(result.notRun == job.windows.count - 1)
+        #expect(result.rows.count == 1)
+    }
+
+    @Test func evidenceComesBack() throws {
+        let scratch = try ScratchDirectory()
+        let path = scratch.file("evidence.h5")
+        let evidence = EvidenceFile(
+            sha256: [String(repeating: "a", count: 64), String(repeating: "b", count: 64)],
+            tokens: [5, 7], scored: [4, 6], stages: [0, 1, 0],
+            scans: [
+                .init(kind: "base", windows: [[0, 0, 0]], margins: [[1, 2, 3]], nll: [[4, 5]]),
+                .init(
+                    kind: "loop", windows: [[0, 1, 2], [3, 2, 4]],
+                    margins: [[0.5, -1, 2], [1e-30, 3, 4]], nll: [[7, 8], [9, 10]]),
+            ])
+        try evidence.write(to: path, replacing: false)
+        #expect(try EvidenceFile.read(path) == evidence)
+        #expect(throws: ActivationError.self) { try evidence.write(to: path, replacing: false) }
+        try scratch.write([1, 2, 3], to: "no.h5")
+        #expect(throws: ActivationError.self) { try EvidenceFile.read(scratch.file("no.h5")) }
+    }
+}
