@@ -89,6 +89,9 @@ let package = Package(
                 "Files", "Tensors", "Tokenizers", "Corpus", "Plans", "Models", "CKernels",
             ]),
         .target(
+            name: "Inference",
+            dependencies: ["Files", "Tensors", "Plans", "Models", "CKernels"]),
+        .target(
             name: "Selection",
             dependencies: [
                 "Files", "Tensors", "Plans", "Records",
@@ -110,8 +113,8 @@ let package = Package(
             name: "Commands",
             dependencies: [
                 "Files", "Tensors", "Checkpoints", "Tokenizers", "Corpus", "Plans", "Models",
-                "Records", "Activations", "Analysis", "Training", "Evaluation", "Selection",
-                "Probing", "ModelStore", "Reporting", "CKernels",
+                "Records", "Activations", "Analysis", "Training", "Evaluation", "Inference",
+                "Selection", "Probing", "ModelStore", "Reporting", "CKernels",
                 .product(name: "OrderedCollections", package: "swift-collections"),
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
@@ -181,6 +184,11 @@ let package = Package(
             dependencies: [
                 "Files", "Checkpoints", "Tokenizers", "Corpus", "Plans", "Models",
                 "Evaluation", "TestSupport",
+            ]),
+        .testTarget(
+            name: "InferenceTests",
+            dependencies: [
+                "Files", "Checkpoints", "Plans", "Models", "Inference", "TestSupport",
             ]),
         .testTarget(
             name: "SelectionTests",
