@@ -77,7 +77,9 @@ public struct CommandRunner: Sendable {
     public func callAsFunction(_ arguments: String...) throws -> Result { try self(arguments) }
 
     /// Commands that compute.
-    private static let computing: Set = ["probe", "lens", "dump", "score", "tune-lens", "eval"]
+    private static let computing: Set = [
+        "probe", "lens", "dump", "score", "tune-lens", "eval", "generate",
+    ]
 
     /// Goldens are f32, so commands that compute do it in f32 unless a test says otherwise.
     private static func withPrecision(_ arguments: [String]) -> [String] {
@@ -146,6 +148,11 @@ public struct CommandRunner: Sendable {
         deinit { if process.isRunning { kill(process.processIdentifier, SIGKILL) } }
 
         public var isRunning: Bool { process.isRunning }
+
+        /// What standard error holds by now.
+        public var errorsSoFar: String {
+            (try? String(contentsOfFile: streams.file("err"), encoding: .utf8)) ?? ""
+        }
 
         public func send(_ signal: Int32) { kill(process.processIdentifier, signal) }
 
