@@ -188,7 +188,7 @@ let package = Package(
         .testTarget(
             name: "InferenceTests",
             dependencies: [
-                "Files", "Checkpoints", "Plans", "Models", "Inference", "TestSupport",
+                "Files", "Tensors", "Checkpoints", "Plans", "Models", "Inference", "TestSupport",
             ]),
         .testTarget(
             name: "SelectionTests",

@@ -1,11 +1,12 @@
 // Decoding with caches: against full recomputation with our own pass (which GoldenModelTests compares
-// with transformers), against transformers' generate, and alone against in a batch. Not covered: bf16.
+// with transformers), against transformers' generate, and alone against in a batch. bf16 is compared with itself alone.
 
 import Files
 import Foundation
 import Inference
 import Models
 import Plans
+import Tensors
 import TestSupport
 import Testing
 
@@ -87,7 +88,17 @@ import Testing
 
     @Test(arguments: ["llama-gqa", "gemma3", "gpt2", "pythia", "olmo3", "mistral", "llama-dynamic"])
     func aBatchGivesWhatEachRequestGivesAlone(name: String) throws {
-        let model = try TinyCheckpoint(name: name).load()
+        try compareBatchWithAlone(TinyCheckpoint(name: name).load())
+    }
+
+    @Test(
+        .enabled(if: Arithmetic.bf16.isAvailable, "this CPU does not multiply bf16"),
+        arguments: ["llama-gqa", "gemma3", "pythia"])
+    func soItDoesInBF16(name: String) throws {
+        try compareBatchWithAlone(TinyCheckpoint(name: name).load(.bf16))
+    }
+
+    private func compareBatchWithAlone(_ model: Transformer) throws {
         let context = model.configuration.contextLength
         var requests: [GenerationRequest] = []
         for index in 0..<9 {

@@ -4,6 +4,7 @@ import Foundation
 import Inference
 import Models
 import Plans
+import Tensors
 import TestSupport
 import Testing
 
@@ -21,8 +22,9 @@ struct TinyCheckpoint: CustomTestStringConvertible, Sendable {
         }
     }()
 
-    func load() throws -> Transformer {
-        try Transformer.load(Checkpoint.open(Locations.golden("models/\(name)").path))
+    func load(_ arithmetic: Arithmetic = .f32) throws -> Transformer {
+        try Transformer.load(
+            Checkpoint.open(Locations.golden("models/\(name)").path), arithmetic: arithmetic)
     }
 }
 

@@ -74,8 +74,10 @@ def main():
         for penalty in (1.0, 1.4):
             # No end of text: every golden is as long as it can be.
             model.generation_config.eos_token_id = None
+            # Without a mask, ids that equal the padding's would be left out of the prompt.
             ids = model.generate(
-                torch.tensor([prompt]), max_new_tokens=20, do_sample=False, repetition_penalty=penalty,
+                torch.tensor([prompt]), attention_mask=torch.ones(1, len(prompt), dtype=torch.long),
+                max_new_tokens=20, do_sample=False, repetition_penalty=penalty,
                 pad_token_id=0, eos_token_id=None)
             tokens = ids[0, len(prompt):].tolist()
             assert len(tokens) == 20, (name, tokens)
