@@ -89,6 +89,9 @@ let package = Package(
                 "Files", "Tensors", "Tokenizers", "Corpus", "Plans", "Models", "CKernels",
             ]),
         .target(
+            name: "Inference",
+            dependencies: ["Files", "Tensors", "Plans", "Models", "CKernels"]),
+        .target(
             name: "Selection",
             dependencies: [
                 "Files", "Tensors", "Plans", "Records",
@@ -116,8 +119,8 @@ let package = Package(
             name: "Commands",
             dependencies: [
                 "Files", "Tensors", "Checkpoints", "Tokenizers", "Corpus", "Plans", "Models",
-                "Records", "Activations", "Analysis", "Training", "Evaluation", "Selection",
-                "Probing", "Scans", "ModelStore", "Reporting", "CKernels",
+                "Records", "Activations", "Analysis", "Training", "Evaluation", "Inference",
+                "Selection", "Probing", "Scans", "ModelStore", "Reporting", "CKernels",
                 .product(name: "OrderedCollections", package: "swift-collections"),
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
@@ -187,6 +190,11 @@ let package = Package(
             dependencies: [
                 "Files", "Checkpoints", "Tokenizers", "Corpus", "Plans", "Models",
                 "Evaluation", "TestSupport",
+            ]),
+        .testTarget(
+            name: "InferenceTests",
+            dependencies: [
+                "Files", "Tensors", "Checkpoints", "Plans", "Models", "Inference", "TestSupport",
             ]),
         .testTarget(
             name: "SelectionTests",

@@ -7,7 +7,7 @@ struct Etd: ParsableCommand {
         commandName: "etd",
         abstract: "Run a model with a split of its layers.",
         discussion: """
-            The engine beside etd-analyze: turns text into tokens and scores token sequences, with the \
+            The engine beside etd-analyze: turns text into tokens, scores and generates, with the \
             think block run as often as asked.
 
             Start with:
@@ -20,7 +20,7 @@ struct Etd: ParsableCommand {
             usage.
             """,
         version: Product.version,
-        subcommands: [Tokenize.self, Score.self, Eval.self])
+        subcommands: [Tokenize.self, Score.self, Generate.self, Eval.self])
 
     static func main() { Terminal.main(Self.self) }
 }

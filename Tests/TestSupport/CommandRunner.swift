@@ -78,7 +78,7 @@ public struct CommandRunner: Sendable {
 
     /// Commands that compute.
     private static let computing: Set = [
-        "probe", "lens", "dump", "score", "tune-lens", "eval", "scan",
+        "probe", "lens", "dump", "score", "tune-lens", "eval", "scan", "generate",
     ]
 
     /// Goldens are f32, so commands that compute do it in f32 unless a test says otherwise.
@@ -153,6 +153,11 @@ public struct CommandRunner: Sendable {
         public func hasMapped(_ path: String) -> Bool {
             let maps = "/proc/\(process.processIdentifier)/maps"
             return (try? String(contentsOfFile: maps, encoding: .utf8))?.contains(path) ?? false
+        }
+
+        /// What standard error holds by now.
+        public var errorsSoFar: String {
+            (try? String(contentsOfFile: streams.file("err"), encoding: .utf8)) ?? ""
         }
 
         public func send(_ signal: Int32) { kill(process.processIdentifier, signal) }
