@@ -100,13 +100,17 @@ let package = Package(
                 "Files", "Tensors", "Tokenizers", "Corpus", "Plans", "Models", "Records",
                 "Activations", "COpenBLAS", "CKernels",
             ]),
+        .target(
+            name: "Export",
+            dependencies: ["Files", "Tensors", "Checkpoints", "Plans", "Models"],
+            resources: [.embedInCode("modeling_etd.py")]),
         .target(name: "Reporting", dependencies: ["Files", "Plans", "Records"]),
         .target(
             name: "Commands",
             dependencies: [
                 "Files", "Tensors", "Checkpoints", "Tokenizers", "Corpus", "Plans", "Models",
                 "Records", "Activations", "Analysis", "Training", "Evaluation", "Selection",
-                "Probing", "Reporting", "CKernels",
+                "Probing", "Export", "Reporting", "CKernels",
                 .product(name: "OrderedCollections", package: "swift-collections"),
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
@@ -120,7 +124,7 @@ let package = Package(
         .executableTarget(
             name: "etd",
             dependencies: [
-                "Tokenizers", "Commands",
+                "Tokenizers", "Export", "Commands",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ]),
 
@@ -180,6 +184,11 @@ let package = Package(
             dependencies: [
                 "Files", "Tensors", "Checkpoints", "Tokenizers", "Corpus", "Plans", "Models",
                 "Records", "Probing", "TestSupport",
+            ]),
+        .testTarget(
+            name: "ExportTests",
+            dependencies: [
+                "Files", "Tensors", "Checkpoints", "Plans", "Models", "Export", "TestSupport",
             ]),
         .testTarget(
             name: "ReportingTests",

@@ -8,7 +8,7 @@ struct Etd: ParsableCommand {
         abstract: "Run a model with a split of its layers.",
         discussion: """
             The engine beside etd-analyze: turns text into tokens and scores token sequences, with the \
-            think block run as often as asked.
+            think block run as often as asked, and exports such a model for other software.
 
             Start with:
               scripts/fetch-model smollm2-135m-instruct
@@ -20,5 +20,5 @@ struct Etd: ParsableCommand {
             usage.
             """,
         version: Product.version,
-        subcommands: [Tokenize.self, Score.self])
+        subcommands: [Tokenize.self, Score.self, ExportCommand.self])
 }
