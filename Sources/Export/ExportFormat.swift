@@ -61,7 +61,16 @@ extension ExportFormat {
                 let folder = try TemporaryFolder(
                     for: out, overwrite: overwrite, mayReplace: Self.isOfExport)
                 progress(0, total)
-                try write(job, folder.path, false) { progress($0, total) }
+                do {
+                    try write(job, folder.path, false) { progress($0, total) }
+                } catch .file(.system(let path, let operation, let reason)) {
+                    // The temporary folder is nobody's to look for.
+                    let name = path.hasPrefix(folder.path) ? path.dropFirst(folder.path.count) : ""
+                    throw ExportError.file(
+                        .system(
+                            path: name.isEmpty ? path : out + name, operation: operation,
+                            reason: reason))
+                }
                 try folder.commit()
             } else {
                 let output = try Output(out, overwrite: overwrite)

@@ -86,10 +86,15 @@ class ETDForCausalLM(Base):
                 f"config.etd does not cut the model's {config.num_hidden_layers} layers: {etd}"
             )
         self._check(etd["iterations"])
-        # GPT-2 calls its layers h.
-        self._layers_name = "h" if hasattr(self.base_model, "h") else "layers"
-        plain = getattr(self.base_model, self._layers_name)
-        setattr(self.base_model, self._layers_name, ThinkingLayers(plain))
+        # The model without its head, whose name differs by family, and its layers' (GPT-2: h).
+        self._inner, self._layers = next(
+            (inner, layers)
+            for inner, module in self.named_children()
+            for layers in ("layers", "h")
+            if hasattr(module, layers)
+        )
+        module = getattr(self, self._inner)
+        setattr(module, self._layers, ThinkingLayers(getattr(module, self._layers)))
 
     @staticmethod
     def _check(iterations):
@@ -122,15 +127,15 @@ class ETDForCausalLM(Base):
     @contextlib.contextmanager
     def _looping(self):
         """The base model as one with every executed layer, for one pass."""
-        base, layers = self.base_model, getattr(self.base_model, self._layers_name)
-        config = base.config
+        inner = getattr(self, self._inner)
+        layers, config = getattr(inner, self._layers), inner.config
         try:
             layers.steps = executed_layers(self.config.etd, self.iterations)
-            base.config = self.config.unrolled(self.iterations)
+            inner.config = self.config.unrolled(self.iterations)
             yield
         finally:
             layers.steps = None
-            base.config = config
+            inner.config = config
 
     # Generation and Trainer look at the names of its arguments.
     @functools.wraps(Base.forward)

@@ -5,6 +5,7 @@ import Foundation
 import Models
 import Plans
 import TestSupport
+import Testing
 
 /// A tiny golden checkpoint, opened as a Hugging Face folder or as its GGUF twin.
 struct Source: CustomTestStringConvertible, Sendable {
