@@ -188,7 +188,7 @@ let package = Package(
         .testTarget(
             name: "ExportTests",
             dependencies: [
-                "Files", "Tensors", "Checkpoints", "Plans", "Models", "Export", "TestSupport",
+                "Files", "Checkpoints", "Plans", "Models", "Export", "TestSupport",
             ]),
         .testTarget(
             name: "ReportingTests",
