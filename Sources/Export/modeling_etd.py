@@ -14,6 +14,7 @@ import copy
 import functools
 
 import torch.nn as nn
+import transformers
 from transformers import LlamaForCausalLM as Base
 
 
@@ -95,6 +96,14 @@ class ETDForCausalLM(Base):
         )
         module = getattr(self, self._inner)
         setattr(module, self._layers, ThinkingLayers(getattr(module, self._layers)))
+
+    @classmethod
+    def from_pretrained(cls, *args, **kwargs):
+        # transformers 5 calls GPT-NeoX's head otherwise than the files do, and translates that for its
+        # own classes alone.
+        if cls.config_class.model_type == "gpt_neox" and transformers.__version__[0] != "4":
+            kwargs.setdefault("key_mapping", {r"^embed_out\.": "lm_head."})
+        return super().from_pretrained(*args, **kwargs)
 
     @staticmethod
     def _check(iterations):
