@@ -72,6 +72,10 @@ def make_model(golden: str, folder: Path) -> transformers.PreTrainedModel:
         if name in values:
             values[name] = 128
     config = AutoConfig.for_model(kind, **values)
+    # Gradients are compared, and GPT-2's dropout is on by default.
+    for name in ("attn_pdrop", "embd_pdrop", "resid_pdrop"):
+        if hasattr(config, name):
+            setattr(config, name, 0.0)
     torch.manual_seed(1)
     model = AutoModelForCausalLM.from_config(config, dtype=torch.float32).eval()
     with torch.no_grad():
