@@ -114,13 +114,17 @@ let package = Package(
             dependencies: [
                 "Files", "Tensors", "Checkpoints", "Tokenizers", "Models", "Records",
             ]),
+        .target(
+            name: "Export",
+            dependencies: ["Files", "Tensors", "Checkpoints", "Plans", "Models"],
+            resources: [.embedInCode("modeling_etd.py")]),
         .target(name: "Reporting", dependencies: ["Files", "Plans", "Records"]),
         .target(
             name: "Commands",
             dependencies: [
                 "Files", "Tensors", "Checkpoints", "Tokenizers", "Corpus", "Plans", "Models",
                 "Records", "Activations", "Analysis", "Training", "Evaluation", "Inference",
-                "Selection", "Probing", "Scans", "ModelStore", "Reporting", "CKernels",
+                "Selection", "Probing", "Scans", "Export", "ModelStore", "Reporting", "CKernels",
                 .product(name: "OrderedCollections", package: "swift-collections"),
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
@@ -134,7 +138,7 @@ let package = Package(
         .executableTarget(
             name: "etd",
             dependencies: [
-                "Tokenizers", "Corpus", "Evaluation", "ModelStore", "Reporting", "Commands",
+                "Tokenizers", "Corpus", "Evaluation", "Export", "ModelStore", "Reporting", "Commands",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ]),
 
@@ -212,6 +216,11 @@ let package = Package(
             dependencies: [
                 "Files", "Checkpoints", "Corpus", "Plans", "Models", "Activations",
                 "Evaluation", "Scans", "TestSupport",
+            ]),
+        .testTarget(
+            name: "ExportTests",
+            dependencies: [
+                "Files", "Checkpoints", "Plans", "Models", "Export", "TestSupport",
             ]),
         .testTarget(
             name: "ReportingTests",

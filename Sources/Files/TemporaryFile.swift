@@ -138,7 +138,7 @@ public final class TemporaryFile: @unchecked Sendable {
         return String(SHA256.hexadecimal(of: bytes).prefix(8))
     }()
 
-    private static func suffix(_ number: UInt64) -> String {
+    static func suffix(_ number: UInt64) -> String {
         let digits = String(number, radix: 16)
         return ".tmp-\(machine)-" + String(repeating: "0", count: 16 - digits.count) + digits
     }
@@ -155,6 +155,12 @@ public final class TemporaryFile: @unchecked Sendable {
             index == 8 ? digits[index] == UInt8(ascii: "-") : Self.isDigit(digits[index])
         }
         return isOurs ? String(decoding: bytes.dropLast(30), as: UTF8.self) : nil
+    }
+
+    /// Whether a temporary of this name was made on this machine.
+    static func isOfThisMachine(_ name: String) -> Bool {
+        guard let final = finalName(of: name) else { return false }
+        return name.dropFirst(final.count + 5).hasPrefix(machine)
     }
 
     private static func isDigit(_ byte: UInt8) -> Bool {

@@ -8,7 +8,7 @@ import Testing
     static let subcommands = [
         (analyze, "probe"), (analyze, "lens"), (analyze, "tasks"), (analyze, "inspect"),
         (analyze, "report"),
-        (etd, "tokenize"), (etd, "score"),
+        (etd, "tokenize"), (etd, "score"), (etd, "export"),
     ]
 
     @Test(arguments: subcommands)
@@ -109,6 +109,19 @@ import Testing
         (
             etd, ["score", "--model", "m", "--input", "i", "--output", "o", "--allow-mismatch"],
             "--split"
+        ),
+        (etd, ["export", "--model", "m", "--format", "peft", "--out", "o"], "--split"),
+        (
+            etd, ["export", "--model", "m", "--split", "1-1-1", "--format", "peft", "--out", "o"],
+            "--iterations"
+        ),
+        (
+            etd,
+            ["export", "--model", "m", "--split", "1-1*2-1", "--format", "onnx", "--out", "o"],
+            "hf-unrolled, hf-etd, gguf-unrolled, peft"
+        ),
+        (
+            etd, ["export", "--model", "m", "--split", "1-1*2-1", "--format", "peft"], "--out"
         ),
     ])
     func wrongUsageIs64(product: String, arguments: [String], part: String) throws {

@@ -11,15 +11,19 @@ public final class ConfigurationReader {
     private let tensors: Int
     var assumptions: [String] = []
 
-    init(checkpoint: Checkpoint) {
-        tensors = checkpoint.tensors.count
+    /// - Parameters:
+    ///   - config: in the place of the checkpoint's.
+    ///   - tensors: how many the checkpoint of that configuration holds.
+    init(checkpoint: Checkpoint, config: JSON? = nil, tensors: Int? = nil) {
+        self.tensors = tensors ?? checkpoint.tensors.count
         path = checkpoint.file(named: "config.json") ?? checkpoint.path
+        let config = config ?? checkpoint.config
         // A vision-language configuration keeps the text model's in an object of its own.
-        if let text = checkpoint.config["text_config"], text.objectValue != nil {
+        if let text = config["text_config"], text.objectValue != nil {
             json = text
-            outer = checkpoint.config
+            outer = config
         } else {
-            json = checkpoint.config
+            json = config
             outer = nil
         }
     }

@@ -6,11 +6,19 @@ public final class GGUFConfigurationReader {
     let metadata: GGUFMetadata
     let architecture: String
     let checkpoint: Checkpoint
+    private let tensors: Int
     private(set) var assumptions: [String] = []
 
-    init(checkpoint: Checkpoint, architecture: String) {
+    /// - Parameters:
+    ///   - metadata: in the place of the checkpoint's.
+    ///   - tensors: how many the file of that metadata holds.
+    init(
+        checkpoint: Checkpoint, architecture: String, metadata: GGUFMetadata? = nil,
+        tensors: Int? = nil
+    ) {
         path = checkpoint.path
-        metadata = checkpoint.metadata
+        self.metadata = metadata ?? checkpoint.metadata
+        self.tensors = tensors ?? checkpoint.tensors.count
         self.architecture = architecture
         self.checkpoint = checkpoint
     }
@@ -32,7 +40,7 @@ public final class GGUFConfigurationReader {
         guard let value = metadata.int(full), value > 0, value <= 1 << 31 else {
             throw error(full, "expected a positive whole number")
         }
-        if let problem = LayerLimit.problem(value, key, tensors: checkpoint.tensors.count) {
+        if let problem = LayerLimit.problem(value, key, tensors: tensors) {
             throw error(full, problem)
         }
         return value

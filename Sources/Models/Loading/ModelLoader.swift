@@ -35,7 +35,7 @@ extension Transformer {
 }
 
 /// Finds each weight by its role and keeps book of what was used.
-private final class ModelLoader {
+final class ModelLoader {
     let checkpoint: Checkpoint
     let family: ModelFamily
     let configuration: ModelConfiguration

@@ -1,0 +1,28 @@
+import Checkpoints
+import Files
+
+/// The files beside the weights that go with a model: its tokenizer, its chat template, how it generates,
+/// its licence.
+enum Companions {
+    private static let names: Set<String> = [
+        "generation_config.json", "tokenizer.json", "tokenizer.model", "tokenizer_config.json",
+        "special_tokens_map.json", "added_tokens.json", "vocab.json", "vocab.txt", "merges.txt",
+        "spiece.model", "chat_template.json", "chat_template.jinja", "processor_config.json",
+        "preprocessor_config.json",
+    ]
+    private static let beginnings = ["LICENSE", "LICENCE", "NOTICE", "USE_POLICY"]
+
+    static func isCopied(_ name: String) -> Bool {
+        names.contains(name) || beginnings.contains(where: name.hasPrefix)
+    }
+
+    /// Copies them into `folder`.
+    static func copy(of checkpoint: Checkpoint, to folder: String) throws(FileError) {
+        for name in try Paths.names(in: checkpoint.path) where isCopied(name) {
+            let source = Paths.join(checkpoint.path, name)
+            guard Paths.kind(source) == .file else { continue }
+            try AtomicFile.write(
+                try MappedFile.contents(path: source), to: Paths.join(folder, name))
+        }
+    }
+}
