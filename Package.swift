@@ -124,7 +124,8 @@ let package = Package(
             dependencies: [
                 "Files", "Tensors", "Checkpoints", "Tokenizers", "Corpus", "Plans", "Models",
                 "Records", "Activations", "Analysis", "Training", "Evaluation", "Inference",
-                "Selection", "Probing", "Scans", "Export", "ModelStore", "Reporting", "CKernels",
+                "Selection", "Probing", "Scans", "ModelStore", "Export", "Reporting",
+                "CKernels",
                 .product(name: "OrderedCollections", package: "swift-collections"),
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
@@ -138,7 +139,8 @@ let package = Package(
         .executableTarget(
             name: "etd",
             dependencies: [
-                "Tokenizers", "Corpus", "Evaluation", "Export", "ModelStore", "Reporting", "Commands",
+                "Tokenizers", "Corpus", "Evaluation", "ModelStore", "Export", "Reporting",
+                "Commands",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ]),
 
@@ -198,7 +200,8 @@ let package = Package(
         .testTarget(
             name: "InferenceTests",
             dependencies: [
-                "Files", "Tensors", "Checkpoints", "Plans", "Models", "Inference", "TestSupport",
+                "Files", "Tensors", "Checkpoints", "Plans", "Models", "Inference",
+                "TestSupport",
             ]),
         .testTarget(
             name: "SelectionTests",

@@ -25,7 +25,9 @@ public struct ExportRun {
 
     public func run() throws {
         // Loading is total: what cannot run here is not handed on.
-        let loaded = try ModelSource(model).open(quiet: quiet)
+        let loaded = try ModelOptions.source(model).open { [quiet] in
+            if !quiet { Terminal.note($0) }
+        }
         guard let (split, iterations) = try split.chosen(for: loaded) else {
             throw CommandError.flag(name: "--split", problem: "is missing")
         }

@@ -60,13 +60,16 @@ public struct ModelOptions: ParsableArguments {
     /// The model, with notes on what had to be assumed on standard error.
     /// - Throws: `ModelStoreError`, `CheckpointError`, `ModelError`.
     public func open(quiet: Bool) throws -> LoadedModel {
-        let source: ModelSource
+        try Self.source(model).open(arithmetic: arithmetic) { if !quiet { Terminal.note($0) } }
+    }
+
+    /// What `--model` names.
+    static func source(_ model: String) throws -> ModelSource {
         do {
-            source = try ModelSource(model)
+            return try ModelSource(model)
         } catch {
             throw CommandError.flag(name: "--model", problem: error.description)
         }
-        return try source.open(arithmetic: arithmetic) { if !quiet { Terminal.note($0) } }
     }
 
     /// The arithmetic that the run uses.
