@@ -159,7 +159,8 @@ public struct DumpTask {
                     throw .invalid(
                         path: file.path,
                         problem: "\(place.dataSet) of layer \(place.number) holds NaN or Inf at "
-                            + "stored row \(rows[bad]), which a probe would read; make the dump again")
+                            + "stored row \(rows[bad]), which a probe would read; make the dump again"
+                    )
                 }
                 next = end
             }
