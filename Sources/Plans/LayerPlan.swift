@@ -32,18 +32,15 @@ public struct LayerPlan: Sendable, Hashable {
     /// - Throws: `PlanError.negativeLayer`, `.iterations` for a part that runs less than once,
     ///   `.tooManySteps`.
     public init(parts given: [Part]) throws(PlanError) {
-        var count = 0
+        var count: Int? = 0
         for part in given {
             if let layer = part.layers.first(where: { $0 < 0 }) { throw .negativeLayer(layer) }
             guard part.iterations >= 1 else { throw .iterations(part.iterations) }
-            let (executed, overflow) = part.layers.count.multipliedReportingOverflow(
-                by: part.iterations)
-            let (sum, beyond) = count.addingReportingOverflow(executed)
-            guard !overflow, !beyond, sum <= Self.maximumSteps else {
-                throw .tooManySteps(overflow || beyond ? nil : sum)
-            }
-            count = sum
+            let executed = part.layers.count.multipliedReportingOverflow(by: part.iterations)
+            let sum = count?.addingReportingOverflow(executed.partialValue)
+            count = executed.overflow || sum?.overflow != false ? nil : sum?.partialValue
         }
+        guard let count, count <= Self.maximumSteps else { throw .tooManySteps(count) }
         self.init(unchecked: given)
     }
 

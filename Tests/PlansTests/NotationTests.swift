@@ -82,6 +82,7 @@ import Testing
     @Test func theBoundItselfRuns() throws {
         #expect(try LayerPlan(notation: "0*65536").steps.count == LayerPlan.maximumSteps)
         #expect(throws: PlanError.tooManySteps(65_537)) { try LayerPlan(notation: "0*65536,1") }
+        #expect(throws: PlanError.tooManySteps(80_002)) { try LayerPlan(notation: "1-1*80000-1") }
         #expect(throws: PlanError.tooManySteps(nil)) {
             try LayerPlan(parts: [.init([0, 1], iterations: .max)])
         }
