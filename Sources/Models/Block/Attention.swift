@@ -52,7 +52,8 @@ package struct BlockedAttention {
     /// [T, heads, head dimension].
     let out: FloatBuffer
 
-    private var width: Int { out.count == 0 ? 0 : texts.first?.slot.headDimension ?? 0 }
+    /// The head dimension. Stored: to look it up in a text costs a reference count in every row.
+    private let width: Int
 
     package init(
         queries: FloatBuffer, texts: [Text], heads: Int, keyValueHeads: Int, window: Int?,
@@ -60,6 +61,7 @@ package struct BlockedAttention {
     ) {
         self.queries = queries
         self.texts = texts
+        width = texts.first?.slot.headDimension ?? 0
         self.heads = heads
         self.keyValueHeads = keyValueHeads
         self.window = window

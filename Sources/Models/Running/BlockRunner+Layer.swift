@@ -198,16 +198,17 @@ extension BlockRunner {
             for head in 0..<c.headCount {
                 turn(buffers.query.pointer + (row * c.headCount + head) * width)
             }
+            let (page, place) = position.quotientAndRemainder(
+                dividingBy: KeyValuePage.positions)
+            guard let page = slots[text].pages[page] else { return }
             for head in 0..<c.keyValueHeadCount {
                 let source = (row * c.keyValueHeadCount + head) * width
                 let key = buffers.key.pointer + source
                 turn(key)
-                if let target = slots[text].key(head: head, position: position) {
-                    memcpy(target, key, width * 4)
-                }
-                if let target = slots[text].value(head: head, position: position) {
-                    memcpy(target, buffers.value.pointer + source, width * 4)
-                }
+                memcpy(page.keys(head: head) + place * width, key, width * 4)
+                memcpy(
+                    page.values(head: head) + place * width, buffers.value.pointer + source,
+                    width * 4)
             }
         }
         Parallel.forEach(pieces.count) { index in
