@@ -233,3 +233,8 @@ let package = Package(
     ],
     swiftLanguageModes: [.v6]
 )
+
+// `ETD_TESTS=ModelsTests,PlansTests swift build --build-tests` builds these test modules alone.
+if let names = Context.environment["ETD_TESTS"]?.split(separator: ",").map(String.init) {
+    package.targets.removeAll { $0.type == .test && !names.contains($0.name) }
+}
