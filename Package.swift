@@ -78,7 +78,7 @@ let package = Package(
                 "CKernels",
             ]),
         .target(
-            name: "Training",
+            name: "LensTraining",
             dependencies: [
                 "Files", "Tensors", "Checkpoints", "Corpus", "Plans", "Models", "Analysis",
                 "CKernels",
@@ -123,7 +123,7 @@ let package = Package(
             name: "Commands",
             dependencies: [
                 "Files", "Tensors", "Checkpoints", "Tokenizers", "Corpus", "Plans", "Models",
-                "Records", "Activations", "Analysis", "Training", "Evaluation", "Inference",
+                "Records", "Activations", "Analysis", "LensTraining", "Evaluation", "Inference",
                 "Selection", "Probing", "Scans", "ModelStore", "Export", "Reporting",
                 "CKernels",
                 .product(name: "OrderedCollections", package: "swift-collections"),
@@ -186,9 +186,9 @@ let package = Package(
                 "Analysis", "TestSupport", "CKernels",
             ]),
         .testTarget(
-            name: "TrainingTests",
+            name: "LensTrainingTests",
             dependencies: [
-                "Files", "Tensors", "Checkpoints", "Corpus", "Models", "Analysis", "Training",
+                "Files", "Tensors", "Checkpoints", "Corpus", "Models", "Analysis", "LensTraining",
                 "TestSupport",
             ]),
         .testTarget(

@@ -3,11 +3,11 @@ import ArgumentParser
 import Corpus
 import Files
 import Foundation
+import LensTraining
 import ModelStore
 import Models
 import Reporting
 import Tensors
-import Training
 
 /// How `tune-lens` trains.
 public struct LensTrainingOptions: ParsableArguments {
@@ -186,7 +186,7 @@ public struct TuneLensRun {
                     progress.advance(
                         by: count, note: loss.map { String(format: "KL %.3f", $0) } ?? "")
                 },
-                afterStep: { () throws(TrainingError) in
+                afterStep: { () throws(LensTrainingError) in
                     guard let halfDone, saved.seconds >= training.saveEvery else { return }
                     try trainer.save(to: halfDone, identity: identity)
                     saved = Stopwatch()

@@ -2,7 +2,7 @@
 """Goldens for the training of a tuned lens: losses and gradients by PyTorch's autograd on the tiny
 checkpoints of Tests/Goldens/models, and steps of torch.optim.AdamW.
 
-Writes Tests/Goldens/training/<name>.safetensors, for L translators of width d on the 23 tokens of the
+Writes Tests/Goldens/lens-training/<name>.safetensors, for L translators of width d on the 23 tokens of the
 checkpoint's second sequence:
   weight [L, d, d], bias [L, d]                     A and b, random
   loss [L]                                          Σ over positions of KL(p_L‖p_l) in nats
@@ -25,7 +25,7 @@ import transformers
 from safetensors.torch import load_file, save_file
 
 GOLDENS = Path(__file__).resolve().parents[2] / "Tests/Goldens"
-OUT = GOLDENS / "training"
+OUT = GOLDENS / "lens-training"
 # RMSNorm before and after, LayerNorm without weight, with bias, Gemma's 1 + w, tied and untied.
 NAMES = ["llama-gqa", "olmo2-mha", "olmo3", "olmo", "pythia", "gpt2", "gemma3-layer-types", "qwen3"]
 ADAMW = {"lr": 0.02, "betas": [0.9, 0.95], "eps": 1e-8, "weight_decay": 0.1}

@@ -10,8 +10,8 @@ public struct LensText: Sendable {
 
     /// Keeps out as many documents from the end as hold a twentieth of the tokens that are used.
     /// - Parameter tokens: that training asks for.
-    /// - Throws: `TrainingError.tooFewDocuments` for fewer than two.
-    public init(_ documents: [Document], tokens: Int) throws(TrainingError) {
+    /// - Throws: `LensTrainingError.tooFewDocuments` for fewer than two.
+    public init(_ documents: [Document], tokens: Int) throws(LensTrainingError) {
         guard documents.count >= 2 else { throw .tooFewDocuments(found: documents.count) }
         let wanted = min(tokens, Self.tokens(documents)) / 20
         var kept = 0
@@ -40,7 +40,7 @@ public struct LensComparison: Sendable, Equatable {
     public init(
         model: Transformer, lens: TunedLens, documents: [Document],
         progress: (Int) -> Void = { _ in }
-    ) throws(TrainingError) {
+    ) throws(LensTrainingError) {
         let boundaries = model.configuration.layerCount + 1
         var sums = Array(repeating: (plain: 0.0, tuned: 0.0), count: boundaries)
         var count = 0.0
@@ -62,7 +62,7 @@ public struct LensComparison: Sendable, Equatable {
                 added = document.addedTokens
                 try loop.run(document, index: index) { positions, _ in progress(positions.count) }
             }
-        } catch { throw TrainingError(error) }
+        } catch { throw LensTrainingError(error) }
         plain = sums.map { $0.plain / max(1, count) }
         tuned = sums.map { $0.tuned / max(1, count) }
     }

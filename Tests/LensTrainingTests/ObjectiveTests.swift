@@ -3,11 +3,11 @@
 
 import Checkpoints
 import Foundation
+import LensTraining
 import Models
 import Tensors
 import TestSupport
 import Testing
-import Training
 
 @Suite struct ObjectiveTests {
     /// A model whose unembedding is as long as several panels and an odd rest.

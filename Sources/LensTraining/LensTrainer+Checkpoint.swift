@@ -27,7 +27,7 @@ extension LensTrainer {
 
     /// Writes a checkpoint, under a temporary name first.
     /// - Parameter identity: everything that the result depends on, by name.
-    public func save(to path: String, identity: [String: String]) throws(TrainingError) {
+    public func save(to path: String, identity: [String: String]) throws(LensTrainingError) {
         var metadata = [
             "schema": Self.checkpointSchema, "step": "\(cursor.step)", "epoch": "\(cursor.epoch)",
             "place": "\(cursor.place)", "position": "\(cursor.position)",
@@ -45,9 +45,9 @@ extension LensTrainer {
     }
 
     /// Takes up a training where a checkpoint left it.
-    /// - Throws: `TrainingError.otherTraining` if `identity` differs from what it was saved with,
+    /// - Throws: `LensTrainingError.otherTraining` if `identity` differs from what it was saved with,
     ///   `.damaged` if it cannot be read.
-    public func restore(from path: String, identity: [String: String]) throws(TrainingError) {
+    public func restore(from path: String, identity: [String: String]) throws(LensTrainingError) {
         let archive: TensorArchive
         do { archive = try TensorArchive(path: path) } catch {
             throw .damaged(path: path, problem: "\(error)")
@@ -62,7 +62,7 @@ extension LensTrainer {
                 throw .otherTraining(path: path, difference: "\(name) \(found), not \(value)")
             }
         }
-        func number(_ key: String) throws(TrainingError) -> Int {
+        func number(_ key: String) throws(LensTrainingError) -> Int {
             guard let value = metadata[key].flatMap({ Int($0) }),
                 (0..<1 << 53).contains(value)
             else {
@@ -71,7 +71,7 @@ extension LensTrainer {
             return value
         }
         let width = model.configuration.hiddenSize
-        func fill(_ buffer: FloatBuffer, _ name: String) throws(TrainingError) {
+        func fill(_ buffer: FloatBuffer, _ name: String) throws(LensTrainingError) {
             guard let stored = archive.tensors[name], stored.count == buffer.count,
                 stored.type == .f32, stored.firstNonFinite() == nil
             else {

@@ -1,4 +1,4 @@
-// Losses and gradients of translators against PyTorch's autograd (Tests/Goldens/training) and against
+// Losses and gradients of translators against PyTorch's autograd (Tests/Goldens/lens-training) and against
 // differences of the lens's own divergences, which are code of another file; AdamW against torch.optim.
 // Sizes, speed and bf16 are not covered here.
 
@@ -7,11 +7,11 @@ import Checkpoints
 import Corpus
 import Files
 import Foundation
+import LensTraining
 import Models
 import Tensors
 import TestSupport
 import Testing
-import Training
 
 struct Golden {
     let model: Transformer
@@ -31,7 +31,7 @@ struct Golden {
         tokens = (facts["tokens"]?.arrayValue?[1].arrayValue ?? []).compactMap {
             $0.intValue.map(Int32.init)
         }
-        tensors = try TensorFixture(Locations.golden("training/\(name).safetensors"))
+        tensors = try TensorFixture(Locations.golden("lens-training/\(name).safetensors"))
     }
 
     /// The part of a tensor [L, …] that belongs to one boundary.
@@ -139,8 +139,8 @@ private func relativeDifference(_ a: [Float], _ b: [Float]) -> Float {
     }
 
     @Test func stepsAreThoseOfTorch() throws {
-        let fixture = try TensorFixture(Locations.golden("training/adamw.safetensors"))
-        let settings = try JSON.read(path: Locations.golden("training/adamw.json").path)
+        let fixture = try TensorFixture(Locations.golden("lens-training/adamw.safetensors"))
+        let settings = try JSON.read(path: Locations.golden("lens-training/adamw.json").path)
         func setting(_ value: JSON?) throws -> Float { Float(try #require(value?.doubleValue)) }
         let optimizer = AdamW(
             beta1: try setting(settings["betas"]?.arrayValue?[0]),

@@ -7,11 +7,11 @@ import Checkpoints
 import Corpus
 import Files
 import Foundation
+import LensTraining
 import Models
 import Tensors
 import TestSupport
 import Testing
-import Training
 
 @Suite(.serialized) struct TrainingTests {
     /// Texts of the words of a small language, so that there is something to learn.
@@ -78,8 +78,8 @@ import Training
         for stop in [1, 4, 9] {
             let first = try trainer(tokens: 1000, every: every, added: 1)
             var steps = 0
-            #expect(throws: TrainingError.self) {
-                try first.run(afterStep: { () throws(TrainingError) in
+            #expect(throws: LensTrainingError.self) {
+                try first.run(afterStep: { () throws(LensTrainingError) in
                     steps += 1
                     guard steps == stop else { return }
                     try first.save(to: path, identity: ["data": "a"])
@@ -94,7 +94,7 @@ import Training
         }
         let other = try trainer(tokens: 1000)
         #expect(
-            throws: TrainingError.otherTraining(path: path, difference: "data a, not b")
+            throws: LensTrainingError.otherTraining(path: path, difference: "data a, not b")
         ) { try other.restore(from: path, identity: ["data": "b"]) }
     }
 
@@ -125,7 +125,7 @@ import Training
     }
 
     @Test func oneDocumentIsTooFew() throws {
-        #expect(throws: TrainingError.tooFewDocuments(found: 1)) {
+        #expect(throws: LensTrainingError.tooFewDocuments(found: 1)) {
             try LensText([Document(tokens: [1, 2, 3])], tokens: 10)
         }
     }
@@ -222,7 +222,7 @@ import Training
             model: model, settings: LensTrainingSettings(tokens: 50, batch: 10, every: 1),
             documents: documents)
         #expect(
-            throws: TrainingError.model(
+            throws: LensTrainingError.model(
                 .nonFiniteLogit(id: 111, place: "boundary 0", position: 0))
         ) { try trainer.run() }
         #expect(trainer.tokens == 0)
@@ -231,7 +231,7 @@ import Training
             model: try Golden("llama-gqa").model,
             settings: LensTrainingSettings(tokens: 50, batch: 10, rate: .infinity, every: 1),
             documents: [Document(tokens: (0..<20).map { Int32($0) })])
-        let error = #expect(throws: TrainingError.self) { try diverging.run() }
+        let error = #expect(throws: LensTrainingError.self) { try diverging.run() }
         guard case .diverged(let step, _, _) = error else {
             Issue.record("\(String(describing: error))")
             return

@@ -2,7 +2,7 @@ import Files
 import Models
 
 /// Why training cannot run or go on.
-public enum TrainingError: Error, Equatable, CustomStringConvertible {
+public enum LensTrainingError: Error, Equatable, CustomStringConvertible {
     case model(ModelError)
     case file(FileError)
     /// Too few documents to keep some out of training.
@@ -17,7 +17,7 @@ public enum TrainingError: Error, Equatable, CustomStringConvertible {
     /// What a pass with taps threw.
     init(_ error: any Error) {
         self =
-            error as? TrainingError
+            error as? LensTrainingError
             ?? .model(error as? ModelError ?? .stopped(reason: "\(error)"))
     }
 

@@ -86,8 +86,8 @@ public final class LensTrainer {
     ///     the training.
     public func run(
         progress: (_ tokens: Int, _ loss: Double?) -> Void = { _, _ in },
-        afterStep: () throws(TrainingError) -> Void = {}
-    ) throws(TrainingError) {
+        afterStep: () throws(LensTrainingError) -> Void = {}
+    ) throws(LensTrainingError) {
         if translators.isEmpty { try calibrate() }
         let pass = TranslatorPass(self)
         let loop: DocumentLoop
@@ -110,14 +110,14 @@ public final class LensTrainer {
     private func train(
         on index: Int, _ loop: DocumentLoop, _ pass: TranslatorPass,
         _ progress: (_ tokens: Int, _ loss: Double?) -> Void,
-        _ afterStep: () throws(TrainingError) -> Void
-    ) throws(TrainingError) {
+        _ afterStep: () throws(LensTrainingError) -> Void
+    ) throws(LensTrainingError) {
         var document = documents[index]
         let done = max(0, cursor.position - document.addedTokens)
         let room = settings.tokens - cursor.tokens + done
         document.tokens = Array(document.tokens.prefix(document.addedTokens + room))
         pass.first = max(cursor.position, document.addedTokens)
-        var failure: TrainingError?
+        var failure: LensTrainingError?
         do {
             try loop.run(document, index: index) { positions, _ throws(ModelError) in
                 guard positions.upperBound > cursor.position else { return }
@@ -129,7 +129,7 @@ public final class LensTrainer {
                     cursor.position = 0
                     cursor.place += 1
                 }
-                do throws(TrainingError) {
+                do throws(LensTrainingError) {
                     if pass.positions >= settings.batch || cursor.tokens >= settings.tokens {
                         try step(pass)
                         try afterStep()
@@ -141,11 +141,11 @@ public final class LensTrainer {
                 progress(max(0, count), cursor.loss)
             }
         } catch {
-            throw failure ?? TrainingError(error)
+            throw failure ?? LensTrainingError(error)
         }
     }
 
-    private func step(_ pass: TranslatorPass) throws(TrainingError) {
+    private func step(_ pass: TranslatorPass) throws(LensTrainingError) {
         guard pass.positions > 0 else { return }
         cursor.step += 1
         let schedule = LearningRate(peak: settings.rate, warmUp: 0.05)
@@ -188,7 +188,7 @@ public final class LensTrainer {
     }
 
     /// Finds the translators' units from the first documents of the first pass.
-    private func calibrate() throws(TrainingError) {
+    private func calibrate() throws(LensTrainingError) {
         let configuration = model.configuration
         let tap = ScaleTap(layers: configuration.layerCount, width: configuration.hiddenSize)
         do {
@@ -196,7 +196,7 @@ public final class LensTrainer {
             for index in order(epoch: 0).prefix(1024) where !tap.isFull {
                 try loop.run(documents[index], index: index)
             }
-        } catch { throw TrainingError(error) }
+        } catch { throw LensTrainingError(error) }
         translators = tap.translators()
     }
 }
