@@ -154,20 +154,21 @@ extension Checkpoint {
 
     private func computeFingerprint() -> String {
         var hash = SHA256()
-        func number(_ value: Int) {
+        // A local function that captured the hash would keep it from being consumed at the end.
+        func number(_ value: Int, into hash: inout SHA256) {
             withUnsafeBytes(of: UInt64(value).littleEndian) { hash.update($0) }
         }
-        func text(_ value: String) {
-            number(value.utf8.count)
+        func text(_ value: String, into hash: inout SHA256) {
+            number(value.utf8.count, into: &hash)
             hash.update(value.utf8)
         }
         let sorted = entries.sorted { $0.name.utf8.lexicographicallyPrecedes($1.name.utf8) }
         for entry in sorted {
-            text(entry.name)
-            text(entry.typeName)
-            number(entry.shape.count)
-            for size in entry.shape { number(size) }
-            number(entry.bytes.count)
+            text(entry.name, into: &hash)
+            text(entry.typeName, into: &hash)
+            number(entry.shape.count, into: &hash)
+            for size in entry.shape { number(size, into: &hash) }
+            number(entry.bytes.count, into: &hash)
             let length = min(4096, entry.bytes.count)
             hash.update(UnsafeRawBufferPointer(rebasing: entry.bytes.prefix(length)))
             hash.update(UnsafeRawBufferPointer(rebasing: entry.bytes.suffix(length)))
