@@ -170,8 +170,11 @@ extension LinearProbeOptions {
 public struct ChosenTasks: Sendable {
     public let tasks: [(task: GeneratedTask, difficulty: Int)]
 
+    @Sendable public init(_ text: String) throws { try self.init(text, argument: "--probe-tasks") }
+
+    /// - Parameter argument: what the text was given as, for the error.
     /// - Throws: `ValidationError`, which names the nearest task for a wrong name.
-    @Sendable public init(_ text: String) throws {
+    public init(_ text: String, argument: String) throws {
         if text == "all" {
             tasks = ProbeTasks.all.map { ($0, $0.difficulty.standard) }
             return
@@ -179,7 +182,7 @@ public struct ChosenTasks: Sendable {
         do {
             tasks = try ProbeTasks.parse(text)
         } catch {
-            throw ValidationError("--probe-tasks: \(error.description)")
+            throw ValidationError("\(argument): \(error.description)")
         }
     }
 }

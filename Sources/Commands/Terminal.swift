@@ -15,22 +15,58 @@ public enum Terminal {
     /// Runs the program as its arguments say and ends the process. Every error goes through here, so
     /// nothing that a stranger's file holds reaches the terminal as it stands.
     public static func main<Program: ParsableCommand>(_ program: Program.Type) -> Never {
+        let arguments = Array(CommandLine.arguments.dropFirst())
+        if arguments.first == "help", let advice = UsageAdvice(program),
+            case .problem(let problem) = advice.examine(arguments)
+        {
+            end(program, with: ValidationError(problem))
+        }
         do {
-            var command = try program.parseAsRoot()
+            var command = try parse(program, arguments)
             try command.run()
             exit(EXIT_SUCCESS)
         } catch {
-            let code = program.exitCode(for: error)
-            let message = program.fullMessage(for: error)
-            if code.isSuccess {
-                // Help and versions, which are the program's own words.
-                try? FileHandle.standardOutput.write(contentsOf: Data((message + "\n").utf8))
-            } else if !message.isEmpty {
-                let usage = code.rawValue == ExitCode.validationFailure.rawValue
-                writeError((usage ? message.onItsLines : message.onOneLine) + "\n")
-            }
-            exit(code.rawValue)
+            end(program, with: error)
         }
+    }
+
+    /// - Throws: what the parser throws of wrong usage; its message where nothing better is known.
+    private static func parse<Program: ParsableCommand>(
+        _ program: Program.Type, _ arguments: [String]
+    ) throws -> any ParsableCommand {
+        do {
+            return try program.parseAsRoot(arguments)
+        } catch {
+            guard !program.exitCode(for: error).isSuccess, let advice = UsageAdvice(program)
+            else { throw error }
+            switch advice.examine(arguments) {
+            case .arguments(let readable): return try program.parseAsRoot(readable)
+            case .problem(let problem):
+                // The usage that the parser shows is the subcommand's own.
+                let message = program.fullMessage(for: error)
+                if let usage = message.range(of: "Usage: ") {
+                    writeError("Error: \(problem)\n\(message[usage.lowerBound...])\n".onItsLines)
+                    exit(ExitCode.validationFailure.rawValue)
+                }
+                throw ValidationError(problem)
+            case nil: throw error
+            }
+        }
+    }
+
+    private static func end<Program: ParsableCommand>(
+        _ program: Program.Type, with error: any Error
+    ) -> Never {
+        let code = program.exitCode(for: error)
+        let message = program.fullMessage(for: error)
+        if code.isSuccess {
+            // Help and versions, which are the program's own words.
+            try? FileHandle.standardOutput.write(contentsOf: Data((message + "\n").utf8))
+        } else if !message.isEmpty {
+            let usage = code.rawValue == ExitCode.validationFailure.rawValue
+            writeError((usage ? message.onItsLines : message.onOneLine) + "\n")
+        }
+        exit(code.rawValue)
     }
 
     /// Whether a result of this name goes to standard output, where nothing else may go then.

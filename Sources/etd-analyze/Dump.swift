@@ -33,6 +33,14 @@ struct Dump: ParsableCommand {
     @Flag(help: "Replace the file that --out names.")
     var overwrite = false
 
+    func validate() throws {
+        if out.lowercased().hasSuffix(".npy") || out.lowercased().hasSuffix(".npz") {
+            throw ValidationError(
+                "--out \(out): a dump is an HDF5 file, not NumPy's; name it \(out.dropLast(4)).h5, "
+                    + "which h5py opens as arrays")
+        }
+    }
+
     func run() throws {
         let summary = try DumpRun(
             model: model, data: data, split: split, dump: dump, out: out, overwrite: overwrite,

@@ -94,6 +94,11 @@ struct Probe: ParsableCommand {
         guard sensitivity.isFinite, sensitivity >= 0 else {
             throw ValidationError("--sensitivity must be 0 or more, not \(sensitivity)")
         }
+        if data.sequenceLength == 1 {
+            throw ValidationError(
+                "--sequence-length must be at least 2 for a probe, not 1: a lone token is an "
+                    + "attention sink and has no next token")
+        }
         if lens == .tuned, tuned.tuned == nil {
             throw ValidationError(
                 "--lens tuned needs --tuned FILE; `etd-analyze tune-lens` makes one")

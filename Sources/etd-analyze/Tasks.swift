@@ -43,7 +43,7 @@ struct Tasks: ParsableCommand {
     }
 
     private func chosen() throws -> ChosenTasks {
-        try ChosenTasks(names.isEmpty ? "all" : names.joined(separator: ","))
+        try ChosenTasks(names.isEmpty ? "all" : names.joined(separator: ","), argument: "<task>")
     }
 
     func run() throws {

@@ -38,7 +38,18 @@ import Testing
     }
 
     @Test(arguments: [
-        (analyze, ["nothing"], "nothing"),
+        (analyze, ["nothing"], "Unknown command 'nothing'; it is one of "),
+        (analyze, ["prob", "--model", "m"], "Unknown command 'prob'; did you mean 'probe'?"),
+        (analyze, ["help", "foo"], "Unknown command 'foo'"),
+        (analyze, ["help", "prob"], "did you mean 'probe'?"),
+        (etd, ["tokenise"], "did you mean 'tokenize'?"),
+        (
+            analyze, ["probe", "--modle", "m", "--out", "o"],
+            "Unknown option '--modle'; did you mean '--model'?"
+        ),
+        (analyze, ["probe", "--model", "m", "--limit", "3"], "Unknown option '--limit'\n"),
+        (analyze, ["probe", "--model", "m", "--out", "o", "--sequences", "-1"], "must be at least 1, not -1"),
+        (analyze, ["probe", "--model", "m", "--out", "o", "--sequences=-1"], "must be at least 1, not -1"),
         (analyze, ["probe"], "--model"),
         (analyze, ["probe", "--model", "m"], "--out"),
         (analyze, ["probe", "--model", "m", "--out", "o", "--frobnicate"], "--frobnicate"),
@@ -72,6 +83,11 @@ import Testing
         (analyze, ["probe", "--model", "m", "--out", "o", "--split", "1-1*2-1"], "--probes"),
         (analyze, ["probe", "--model", "m", "--out", "o", "--split", "1-1-1"], "--iterations 2"),
         (analyze, ["dump", "--model", "m", "--out", "o", "--split", "1-1*k-1"], "1-1*2-1"),
+        (analyze, ["dump", "--model", "m", "--out", "a.npy"], "HDF5"),
+        (
+            analyze, ["probe", "--model", "m", "--out", "o", "--sequence-length", "1"],
+            "at least 2"
+        ),
         (analyze, ["lens", "--model", "m", "--prompt", "a", "--split", "9-9-12"], "9-9*2-12"),
         (
             etd, ["score", "--model", "m", "--input", "i", "--output", "o", "--split", "9-9*k-12"],
@@ -83,6 +99,7 @@ import Testing
             "--probes none"
         ),
         (analyze, ["tasks", "runing_sum"], "did you mean \"running_sum\""),
+        (analyze, ["tasks", "nosuch"], "<task>: no task \"nosuch\""),
         (analyze, ["tasks", "syllogism:9"], "2 to 5"),
         (analyze, ["tasks", "--examples", "-1"], "--examples"),
         (analyze, ["lens", "--model", "m"], "--prompt"),

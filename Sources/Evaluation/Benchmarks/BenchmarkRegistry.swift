@@ -1,3 +1,4 @@
+import Files
 /// The benchmarks of the paper on Encode, Think, Decode, one a line.
 public enum BenchmarkRegistry {
     public static let all: [Benchmark] = [
@@ -44,32 +45,8 @@ public enum BenchmarkRegistry {
         all.map(\.name) + Benchmark.Group.allCases.map(\.rawValue) + ["all"]
     }
 
-    /// The known name with the fewest changed letters, if they are few.
     private static func suggestion(_ name: String) -> String? {
         let known = knownNames + (Benchmark.bbh.subtasks ?? []).map { "bbh_" + $0 }
-        let plain = name.lowercased().filter { $0.isLetter || $0.isNumber }
-        let scored = known.map { candidate in
-            (candidate, distance(plain, candidate.filter { $0.isLetter || $0.isNumber }))
-        }
-        guard let best = scored.min(by: { $0.1 < $1.1 }), best.1 <= max(2, plain.count / 3) else {
-            return nil
-        }
-        return best.0
-    }
-
-    /// Levenshtein's distance.
-    private static func distance(_ a: String, _ b: String) -> Int {
-        let b = Array(b)
-        var row = Array(0...b.count)
-        for (i, x) in a.enumerated() {
-            var diagonal = row[0]
-            row[0] = i + 1
-            for (j, y) in b.enumerated() {
-                let changed = diagonal + (x == y ? 0 : 1)
-                diagonal = row[j + 1]
-                row[j + 1] = min(changed, row[j] + 1, row[j + 1] + 1)
-            }
-        }
-        return row[b.count]
+        return NearestName.of(name, among: known)
     }
 }

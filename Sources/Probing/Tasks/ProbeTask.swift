@@ -271,10 +271,7 @@ public enum ProbeTasks {
     /// - Throws: `ProbeTaskError.unknown` with the nearest name.
     public static func named(_ name: String) throws(ProbeTaskError) -> GeneratedTask {
         if let task = all.first(where: { $0.name == name }) { return task }
-        let ranked = all.map { (name: $0.name, distance: editDistance($0.name, name)) }
-            .min { $0.distance < $1.distance }
-        let near = ranked.flatMap { $0.distance <= max(2, name.count / 2) ? $0.name : nil }
-        throw .unknown(name: name, nearest: near)
+        throw .unknown(name: name, nearest: NearestName.of(name, among: all.map(\.name)))
     }
 
     /// Reads `running_sum,syllogism:4`: names with, after a colon, a difficulty.
@@ -303,21 +300,5 @@ public enum ProbeTasks {
             chosen.append((task, difficulty))
         }
         return chosen
-    }
-
-    /// Levenshtein's distance: insertions, deletions and replacements of characters.
-    static func editDistance(_ a: String, _ b: String) -> Int {
-        let b = Array(b)
-        var row = Array(0...b.count)
-        for (i, x) in a.enumerated() {
-            var diagonal = row[0]
-            row[0] = i + 1
-            for (j, y) in b.enumerated() {
-                let kept = diagonal + (x == y ? 0 : 1)
-                diagonal = row[j + 1]
-                row[j + 1] = min(kept, row[j] + 1, diagonal + 1)
-            }
-        }
-        return row[b.count]
     }
 }
