@@ -27,10 +27,12 @@ public final class Checkpoint: Sendable {
     public let metadata: GGUFMetadata
     /// Paths of the weight files.
     public let files: [String]
+    /// Where the base model of an adapter lies; nil for what is no adapter.
+    public let basePath: String?
 
     // What the fingerprint is of; its bytes are kept mapped by `mappings`.
-    nonisolated(unsafe) private let entries: [StoredEntry]
-    private let mappings: [MappedFile]
+    nonisolated(unsafe) let entries: [StoredEntry]
+    let mappings: [MappedFile]
     private let knownFingerprint = Mutex<String?>(nil)
 
     /// Opens a Hugging Face model directory (`config.json` beside `model.safetensors` or beside
@@ -39,9 +41,22 @@ public final class Checkpoint: Sendable {
     /// Links are followed: the caches of Hugging Face are made of them, and who can place a link can
     /// name its target as well. A *name* that a file gives is not: an index names shards by plain
     /// names in its own directory.
+    ///
+    /// A directory with a LoRA adapter of PEFT (`adapter_config.json`) opens as its base model with the
+    /// adapter merged into the weights.
+    /// - Parameters:
+    ///   - base: finds the base model that an adapter names, where no path of that name is there.
+    ///   - roundsMerged: whether merged weights are rounded to the type of the base's, to be written;
+    ///     else they stay f32.
     /// - Throws: `CheckpointError` naming the file and, where there is one, the tensor.
-    public static func open(_ path: String) throws(CheckpointError) -> Checkpoint {
+    public static func open(
+        _ path: String, base: (String) -> String? = { _ in nil }, roundsMerged: Bool = false
+    ) throws(CheckpointError) -> Checkpoint {
         switch Paths.kind(path) {
+        case .directory where LoRAAdapter.isAdapter(path):
+            let adapter = try LoRAAdapter(directory: path)
+            return try Checkpoint(
+                adapter: adapter, on: adapter.openBase(base), rounds: roundsMerged)
         case .directory:
             return try Checkpoint(path: path, directory: try SafetensorsDirectory(path: path))
         case .file where path.hasSuffix(".safetensors"):
@@ -88,9 +103,9 @@ public final class Checkpoint: Sendable {
             metadata: file.metadata)
     }
 
-    private init(
+    init(
         path: String, format: Format, contents: [(file: MappedFile, entries: [StoredEntry])],
-        config: JSON, metadata: GGUFMetadata
+        config: JSON, metadata: GGUFMetadata, basePath: String? = nil
     ) throws(CheckpointError) {
         var tensors: OrderedDictionary<String, StoredTensor> = [:]
         var otherTensors: OrderedDictionary<String, String> = [:]
@@ -115,19 +130,20 @@ public final class Checkpoint: Sendable {
         self.otherTensors = otherTensors
         self.config = config
         self.metadata = metadata
-        files = contents.map(\.file.path)
+        self.basePath = basePath
+        files = Array(OrderedSet(contents.map(\.file.path)))
         entries = contents.flatMap(\.entries)
         mappings = contents.map(\.file)
     }
 
-    /// The path of a file such as `tokenizer.json` that lies beside the weights; nil if nothing of
-    /// that name does.
+    /// The path of a file such as `tokenizer.json` that lies beside the weights, of an adapter beside its
+    /// own or its base's; nil if nothing of that name does.
     /// `name` must be a plain file name.
     public func file(named name: String) -> String? {
         guard Paths.isPlainName(name) else { return nil }
         let directory = format == .safetensors ? path : Paths.directory(of: path)
-        let candidate = Paths.join(directory, name)
-        return Paths.kind(candidate) != .missing ? candidate : nil
+        return [directory, basePath].compactMap { $0 }.map { Paths.join($0, name) }
+            .first { Paths.kind($0) != .missing }
     }
 }
 
@@ -182,7 +198,7 @@ extension Checkpoint {
     public func sha256OfFiles(
         progress: (_ done: Int, _ total: Int) -> Void = { _, _ in }
     ) throws(CheckpointError) -> [String: String] {
-        let total = mappings.reduce(0) { $0 + $1.bytes.count }
+        let total = files.reduce(0) { $0 + ((try? MappedFile(path: $1))?.bytes.count ?? 0) }
         var done = 0
         var hashes: [String: String] = [:]
         for path in files {

@@ -31,6 +31,9 @@ public enum CheckpointError: Error, Equatable, CustomStringConvertible {
     /// The index places a tensor in a file that does not hold it.
     case tensorNotInShard(index: String, tensor: String, shard: String)
 
+    /// A LoRA adapter that is not one, or not of this base model.
+    case adapter(path: String, problem: String)
+
     /// Parts of a split GGUF file that are not where the part at `path` is.
     case missingParts(path: String, parts: [String])
     /// Parts of a split GGUF file that do not belong together.
@@ -76,6 +79,8 @@ public enum CheckpointError: Error, Equatable, CustomStringConvertible {
         case .tensorNotInShard(let index, let tensor, let shard):
             return "\(index): places tensor \(tensor.quotedForMessage) in "
                 + "\(shard.quotedForMessage), which does not hold it; fetch the whole model again"
+        case .adapter(let path, let problem):
+            return "\(path): \(problem)"
         case .missingParts(let path, let parts):
             let named = parts.prefix(3).map(\.quotedForMessage).joined(separator: ", ")
             let more = parts.count > 3 ? " and \(parts.count - 3) more" : ""

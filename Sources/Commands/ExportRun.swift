@@ -25,7 +25,7 @@ public struct ExportRun {
 
     public func run() throws {
         // Loading is total: what cannot run here is not handed on.
-        let loaded = try ModelOptions.source(model).open { [quiet] in
+        let loaded = try ModelOptions.source(model).open(roundsMerged: true) { [quiet] in
             if !quiet { Terminal.note($0) }
         }
         guard let (split, iterations) = try split.chosen(for: loaded) else {

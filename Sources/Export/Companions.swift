@@ -18,11 +18,15 @@ enum Companions {
 
     /// Copies them into `folder`.
     static func copy(of checkpoint: Checkpoint, to folder: String) throws(FileError) {
-        for name in try Paths.names(in: checkpoint.path) where isCopied(name) {
-            let source = Paths.join(checkpoint.path, name)
-            guard Paths.kind(source) == .file else { continue }
-            try AtomicFile.write(
-                try MappedFile.contents(path: source), to: Paths.join(folder, name))
+        var copied: Set<String> = []
+        // An adapter's own files stand before its base's.
+        for place in [checkpoint.path, checkpoint.basePath].compactMap({ $0 }) {
+            for name in try Paths.names(in: place) where isCopied(name) {
+                let source = Paths.join(place, name)
+                guard Paths.kind(source) == .file, copied.insert(name).inserted else { continue }
+                try AtomicFile.write(
+                    try MappedFile.contents(path: source), to: Paths.join(folder, name))
+            }
         }
     }
 }

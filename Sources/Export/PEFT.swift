@@ -16,6 +16,11 @@ extension ExportFormat {
             func refuse(_ problem: String) -> ExportError {
                 .impossible(path: job.checkpoint.path, format: "peft", problem: problem)
             }
+            guard job.checkpoint.basePath == nil else {
+                throw refuse(
+                    "it is an adapter itself, and PEFT puts no adapter on another; use --format "
+                        + "hf-unrolled, which merges it")
+            }
             switch job.configuration.architecture {
             case "gemma3_text", "olmo3":
                 throw refuse(

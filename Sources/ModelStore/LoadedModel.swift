@@ -48,8 +48,8 @@ public struct LoadedModel: Sendable {
             guard let vocabulary = GGUFVocabulary(checkpoint.metadata) else { return nil }
             return try Tokenizer(vocabulary: vocabulary, path: checkpoint.path)
         }
-        guard checkpoint.file(named: "tokenizer.json") != nil else { return nil }
-        return try Tokenizer(directory: checkpoint.path)
+        guard let file = checkpoint.file(named: "tokenizer.json") else { return nil }
+        return try Tokenizer(directory: Paths.directory(of: file))
     }
 
     /// SHA-256 of `tokenizer.json`, or of the tokens and merges inside a GGUF; empty without one.

@@ -102,27 +102,46 @@ public struct ModelSource: Sendable {
 extension ModelSource {
     /// - Parameters:
     ///   - arithmetic: of the products; what only looks at a model needs not choose.
+    ///   - roundsMerged: as in `Checkpoint.open`.
     ///   - note: called with each thing that had to be assumed of the files, on one line.
     /// - Throws: `CheckpointError`, `ModelError`.
     public func open(
-        arithmetic: Arithmetic = .f32, note: @escaping @Sendable (String) -> Void = { _ in }
+        arithmetic: Arithmetic = .f32, roundsMerged: Bool = false,
+        note: @escaping @Sendable (String) -> Void = { _ in }
     ) throws -> LoadedModel {
-        let checkpoint = try Checkpoint.open(path)
+        let checkpoint = try checkpoint(roundsMerged: roundsMerged)
         let model = try Transformer.load(checkpoint, arithmetic: arithmetic)
         return LoadedModel(checkpoint: checkpoint, model: model, note: note)
+    }
+
+    /// The weights; the base of a LoRA adapter is looked for as a model is.
+    /// - Throws: `CheckpointError`.
+    public func checkpoint(roundsMerged: Bool = false) throws(CheckpointError) -> Checkpoint {
+        try Checkpoint.open(
+            path, base: { try? ModelSource($0).path }, roundsMerged: roundsMerged)
     }
 
     /// The tokenizer alone: of a directory, nothing but `tokenizer.json` need be there.
     /// - Parameter note: called with each thing that had to be assumed, on one line.
     /// - Throws: `ModelStoreError.noTokenizer`, `TokenizerError`, `CheckpointError`.
     public func tokenizer(note: (String) -> Void = { _ in }) throws -> Tokenizer {
+        let checkpoint: Checkpoint
         if Paths.kind(path) == .directory {
-            guard Paths.kind(path + "/tokenizer.json") != .missing else {
+            if Paths.kind(path + "/tokenizer.json") != .missing {
+                return try Tokenizer(directory: path)
+            }
+            // An adapter may leave the tokenizer to its base.
+            guard Paths.kind(path + "/adapter_config.json") != .missing else {
                 throw ModelStoreError.noTokenizer(path: path)
             }
-            return try Tokenizer(directory: path)
+            checkpoint = try self.checkpoint()
+        } else {
+            checkpoint = try Checkpoint.open(path)
         }
-        guard let vocabulary = GGUFVocabulary(try Checkpoint.open(path).metadata) else {
+        if checkpoint.format == .safetensors, let file = checkpoint.file(named: "tokenizer.json") {
+            return try Tokenizer(directory: Paths.directory(of: file))
+        }
+        guard let vocabulary = GGUFVocabulary(checkpoint.metadata) else {
             throw ModelStoreError.noTokenizer(path: path)
         }
         let tokenizer = try Tokenizer(vocabulary: vocabulary, path: path)

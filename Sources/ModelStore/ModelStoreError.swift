@@ -18,6 +18,18 @@ public enum ModelStoreError: Error, Equatable, CustomStringConvertible {
                     : "`scripts/fetch-model \(name)` fetches it or says how")
         case .noTokenizer(let path):
             "\(path): has no tokenizer.json, which reading or writing text needs"
+                + (Self.otherTokenizer(in: path).map {
+                    "; it has \($0), of which transformers makes one: python3 -c 'from transformers "
+                        + "import AutoTokenizer as T; T.from_pretrained(\"\(path)\")"
+                        + ".save_pretrained(\"\(path)\")'"
+                } ?? "")
+        }
+    }
+
+    /// A tokenizer in a form that is not read.
+    private static func otherTokenizer(in path: String) -> String? {
+        ["tokenizer.model", "spiece.model", "vocab.json", "vocab.txt"].first {
+            Paths.kind(Paths.join(path, $0)) != .missing
         }
     }
 }

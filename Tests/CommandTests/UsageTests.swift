@@ -48,8 +48,14 @@ import Testing
             "Unknown option '--modle'; did you mean '--model'?"
         ),
         (analyze, ["probe", "--model", "m", "--limit", "3"], "Unknown option '--limit'\n"),
-        (analyze, ["probe", "--model", "m", "--out", "o", "--sequences", "-1"], "must be at least 1, not -1"),
-        (analyze, ["probe", "--model", "m", "--out", "o", "--sequences=-1"], "must be at least 1, not -1"),
+        (
+            analyze, ["probe", "--model", "m", "--out", "o", "--sequences", "-1"],
+            "must be at least 1, not -1"
+        ),
+        (
+            analyze, ["probe", "--model", "m", "--out", "o", "--sequences=-1"],
+            "must be at least 1, not -1"
+        ),
         (analyze, ["probe"], "--model"),
         (analyze, ["probe", "--model", "m"], "--out"),
         (analyze, ["probe", "--model", "m", "--out", "o", "--frobnicate"], "--frobnicate"),
