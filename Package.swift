@@ -133,7 +133,7 @@ let package = Package(
         .executableTarget(
             name: "etd-analyze",
             dependencies: [
-                "Files", "Records", "Analysis", "Probing", "Reporting", "Commands",
+                "Files", "Corpus", "Records", "Analysis", "Probing", "Reporting", "Commands",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ]),
         .executableTarget(
@@ -149,7 +149,7 @@ let package = Package(
             name: "FuzzTargets",
             dependencies: [
                 "Files", "Checkpoints", "Tokenizers", "Models", "Records", "Activations",
-                "Reporting", "Commands",
+                "Analysis", "Reporting", "Commands",
             ],
             path: "Tests/FuzzTargets"),
         .testTarget(
@@ -227,7 +227,9 @@ let package = Package(
             ]),
         .testTarget(
             name: "ReportingTests",
-            dependencies: ["Files", "Plans", "Records", "Reporting", "TestSupport"]),
+            dependencies: [
+                "Files", "Plans", "Records", "Analysis", "Reporting", "TestSupport",
+            ]),
         .testTarget(
             name: "CommandTests", dependencies: ["Files", "Tensors", "Activations", "TestSupport"]),
     ],

@@ -1,4 +1,5 @@
 import CKernels
+import Corpus
 import Models
 import Plans
 
@@ -54,40 +55,6 @@ public enum ActivationEncoding: String, Sendable, CaseIterable {
         case .float32: [0, 0, 0xC0, 0x7F]
         case .float16: [0, 0x7E]
         case .bfloat16: [0xC0, 0x7F]
-        }
-    }
-}
-
-/// Which positions of a document are stored.
-public enum PositionSelection: Sendable, Equatable, CustomStringConvertible {
-    case all
-    case last
-    /// 0, N, 2N, …
-    case every(Int)
-
-    /// How many of the first `positions` positions of a document of `length` tokens are stored.
-    public func count(before position: Int, of length: Int) -> Int {
-        switch self {
-        case .all: position
-        case .last: position >= length ? 1 : 0
-        case .every(let step): (position + step - 1) / step
-        }
-    }
-
-    /// The position of stored row `row` of a document of `length` tokens.
-    public func position(_ row: Int, of length: Int) -> Int {
-        switch self {
-        case .all: row
-        case .last: length - 1
-        case .every(let step): row * step
-        }
-    }
-
-    public var description: String {
-        switch self {
-        case .all: "all"
-        case .last: "last"
-        case .every(let step): "every:\(step)"
         }
     }
 }

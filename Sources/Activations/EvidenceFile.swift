@@ -23,9 +23,58 @@ public struct EvidenceFile: Sendable, Equatable {
         }
     }
 
+    /// Values of one metric by document.
+    public struct Table: Sendable, Equatable {
+        public var name: String
+        /// Layers, boundaries, or heads of all layers.
+        public var places: Int
+        /// Sums over a document's values; NaN where it has none. [documents][places]
+        public var sums: [Double]
+        /// How many values there are, where it is not the document's tokens. [documents][places]
+        public var counts: [Double]?
+
+        public init(name: String, places: Int, sums: [Double], counts: [Double]?) {
+            self.name = name
+            self.places = places
+            self.sums = sums
+            self.counts = counts
+        }
+    }
+
+    /// Values of pairs of boundaries by document.
+    public struct Blocks: Sendable, Equatable {
+        public var name: String
+        /// Two boundaries each.
+        public var pairs: [[Int32]]
+        /// [documents][pairs]
+        public var values: [Double]
+
+        public init(name: String, pairs: [[Int32]], values: [Double]) {
+            self.name = name
+            self.pairs = pairs
+            self.values = values
+        }
+    }
+
+    /// What a probe measured.
+    public struct Probe: Sendable, Equatable {
+        public var layers: [Table] = []
+        public var boundaries: [Table] = []
+        public var blocks: Blocks?
+        /// Statistics that are no sums over documents, without one of 20 blocks of documents after the
+        /// other: `values` is [20][places].
+        public var jackknife: [Table] = []
+
+        public init() {}
+        public var isEmpty: Bool { self == Probe() }
+    }
+
+    public var probe = Probe()
+    /// Of the model without loops, beside a looped one.
+    public var base = Probe()
     /// SHA-256 of each document's ids, as little-endian i32.
     public var sha256: [String]
-    /// Tokens of each document.
+    /// Tokens of each document, without added ones.
     public var tokens: [Int64]
     /// Scored tokens of each document: what its sums are divided by.
     public var scored: [Int64]
@@ -58,9 +107,12 @@ public struct EvidenceFile: Sendable, Equatable {
         if !stages.isEmpty {
             try file.root.makeGroup("items").write("stage", stages)
         }
-        let group = try file.root.makeGroup("scans")
-        for scan in scans where !scan.windows.isEmpty {
-            let kind = try group.makeGroup(scan.kind)
+        try Self.write(probe, to: file.root)
+        if !base.isEmpty { try Self.write(base, to: file.root.makeGroup("base")) }
+        let made = scans.filter { !$0.windows.isEmpty }
+        let group = made.isEmpty ? nil : try file.root.makeGroup("scans")
+        for scan in made {
+            guard let kind = try group?.makeGroup(scan.kind) else { continue }
             try kind.write(
                 "windows", scan.windows.flatMap(\.self), shape: [scan.windows.count, 3])
             if !stages.isEmpty {
@@ -78,6 +130,38 @@ public struct EvidenceFile: Sendable, Equatable {
         do { try temporary.commit(replacing: replacing) } catch { throw .file(error) }
     }
 
+    private static func write(
+        _ probe: Probe, to group: HDF5Group
+    ) throws(ActivationError) {
+        for (name, tables) in [("layers", probe.layers), ("boundaries", probe.boundaries)]
+        where !tables.isEmpty {
+            let place = try group.makeGroup(name)
+            for table in tables {
+                let shape = [table.sums.count / max(1, table.places), table.places]
+                try place.write(table.name, table.sums, shape: shape)
+                if let counts = table.counts {
+                    try place.write(table.name + "_n", counts, shape: shape)
+                }
+            }
+        }
+        if let blocks = probe.blocks, !blocks.pairs.isEmpty {
+            let place = try group.makeGroup("blocks")
+            try place.write(
+                "pairs", blocks.pairs.flatMap(\.self), shape: [blocks.pairs.count, 2])
+            try place.write(
+                blocks.name, blocks.values,
+                shape: [blocks.values.count / blocks.pairs.count, blocks.pairs.count])
+        }
+        if !probe.jackknife.isEmpty {
+            let place = try group.makeGroup("blocks20")
+            for table in probe.jackknife {
+                try place.write(
+                    table.name, table.sums,
+                    shape: [table.sums.count / max(1, table.places), table.places])
+            }
+        }
+    }
+
     /// - Throws: `ActivationError`, `.invalid` where shapes do not fit one another.
     public static func read(_ path: String) throws(ActivationError) -> EvidenceFile {
         let file = try HDF5File.open(path)
@@ -92,6 +176,11 @@ public struct EvidenceFile: Sendable, Equatable {
         }
         if file.root.has("items") {
             evidence.stages = try file.root.group("items").dataSet("stage").read(as: Int32.self)
+        }
+        let documents = evidence.tokens.count
+        evidence.probe = try probe(file.root, documents: documents)
+        if file.root.has("base") {
+            evidence.base = try probe(file.root.group("base"), documents: documents)
         }
         guard file.root.has("scans") else { return evidence }
         let group = try file.root.group("scans")
@@ -119,6 +208,79 @@ public struct EvidenceFile: Sendable, Equatable {
                     nll: try values("nll", evidence.tokens.count)))
         }
         return evidence
+    }
+
+    private static func probe(
+        _ group: HDF5Group, documents: Int
+    ) throws(ActivationError) -> Probe {
+        var probe = Probe()
+        if group.has("layers") { probe.layers = try tables(group.group("layers"), documents) }
+        if group.has("boundaries") {
+            probe.boundaries = try tables(group.group("boundaries"), documents)
+        }
+        if group.has("blocks") {
+            let place = try group.group("blocks")
+            let pairs = try matrix(place, "pairs", Int32.self, columns: 2)
+            if let name = try place.members().first(where: { $0 != "pairs" }) {
+                let values = try matrix(place, name, Double.self, columns: pairs.count)
+                guard values.count == documents else { throw wrong(place, name, documents) }
+                probe.blocks = Blocks(
+                    name: name, pairs: pairs, values: values.flatMap(\.self))
+            }
+        }
+        if group.has("blocks20") { probe.jackknife = try tables(group.group("blocks20"), nil) }
+        return probe
+    }
+
+    /// Every data set of a group with, where there are, its numbers of values.
+    private static func tables(
+        _ group: HDF5Group, _ documents: Int?
+    ) throws(ActivationError) -> [Table] {
+        let names = try group.members()
+        var tables: [Table] = []
+        for name in names where !(name.hasSuffix("_n") && names.contains(String(name.dropLast(2))))
+        {
+            let set = try group.dataSet(name)
+            guard set.shape.count == 2, documents == nil || set.shape[0] == documents else {
+                throw wrong(group, name, documents ?? 20)
+            }
+            var counts: [Double]?
+            if names.contains(name + "_n") {
+                let divisors = try group.dataSet(name + "_n")
+                guard divisors.shape == set.shape else { throw wrong(group, name + "_n", 0) }
+                counts = try divisors.read(as: Double.self)
+            }
+            tables.append(
+                Table(
+                    name: name, places: set.shape[1], sums: try set.read(as: Double.self),
+                    counts: counts))
+        }
+        return tables
+    }
+
+    private static func wrong(_ group: HDF5Group, _ name: String, _ rows: Int) -> ActivationError {
+        .invalid(
+            path: group.path,
+            problem: "\(group.name)/\(name) has not the shape that its \(rows) rows need; make the "
+                + "run again")
+    }
+
+    /// What a run adds its own values to: the file that is there, or an empty one.
+    /// - Throws: `.invalid` where it holds values of other documents: they could not stand in one file.
+    public static func begin(
+        _ path: String, sha256: [String]
+    ) throws(ActivationError) -> EvidenceFile {
+        let empty = EvidenceFile(sha256: [], tokens: [], scored: [], stages: [], scans: [])
+        guard Paths.kind(path) != .missing else { return empty }
+        let found = try read(path)
+        guard found.sha256.isEmpty || sha256.isEmpty || found.sha256 == sha256 else {
+            throw .invalid(
+                path: path,
+                problem:
+                    "holds values of other documents than this run's; write to another folder, "
+                    + "or run both on the same text and length")
+        }
+        return found
     }
 
     private static func matrix<T: HDF5Scalar & ExpressibleByIntegerLiteral>(

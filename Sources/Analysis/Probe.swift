@@ -4,53 +4,42 @@ import Plans
 import Records
 import Tensors
 
-/// A pass that `probe` can make; all of them share one run through the model.
-public enum ProbePass: String, Sendable, CaseIterable {
-    case angular, influence, contribution, lens, geometry
-    /// Linear probes: made by the module Probing on examples of their own.
-    case probes
-
-    /// What a run makes that names no passes.
-    public static let standard = Set(allCases).subtracting([.probes])
-}
-
-/// The main job: runs documents through a model once and measures every layer and boundary.
+/// The main job: runs documents through a model once and makes every pass that was chosen.
 ///
-/// Memory holds the activations of one block of positions, the keys and values of one document and the
-/// last-token distances of each document, and for the current one each value at each position, whatever
-/// the number of tokens; for `geometry` also a second
-/// moment of each boundary (8·d² bytes), and the states of one batch, of one block, of the start of one
-/// document and of positions that may be massive.
+/// Memory holds the activations of one block of positions, the keys and values of one document, what each
+/// pass keeps of the current one, and 16 bytes for each document, metric and layer or boundary; for
+/// `geometry` also a second moment of each boundary (8·d² bytes).
 public final class Probe {
     public struct Result: Sendable {
-        public var layers: [LayersRecord.Layer]
-        public var boundaries: [LayersRecord.Boundary]
-        /// Linear CKA of all pairs of boundaries; nil when `geometry` was not asked for.
-        public var cka: [[Double?]]?
-        /// Angular distance at the last token: [documents][layers].
-        public var documentDistances: [[Double]]
-        public var selfChecks: [RunRecord.SelfCheck]
-        /// What the geometry and the twins of means leave out; nil when neither was asked for.
+        public var layers: [LayersRecord.Layer] = []
+        public var boundaries: [LayersRecord.Boundary] = []
+        /// Over all pairs of boundaries, by name and in order.
+        public var matrices: [(name: String, values: [[Double?]])] = []
+        public var selfChecks: [RunRecord.SelfCheck] = []
+        /// What the geometry and the twins of means leave out; nil when no pass was made.
         public var sinks: SinksRecord?
+        /// The values behind the means.
+        public var evidence = ProbeEvidence()
+        /// Documents that were run: fewer than given where a bound was met.
+        public var documents = 0
+        /// Whether the bound that was asked for was met; nil without one.
+        public var metBound: Bool?
     }
 
     private let model: Transformer
-    private let passes: Set<ProbePass>
-    private let tuned: TunedLens?
-    private let sinkPolicy: SinksRecord.Policy
+    private let plan: LayerPlan
+    private let passes: [MeasuringPass]
+    private let options: ProbeOptions
 
-    /// - Parameters:
-    ///   - tuned: a tuned lens to read with beside the plain one, in the lens pass.
-    ///   - sinks: what the geometry does with attention sinks; means over positions always keep them,
-    ///     and their twins never do.
+    /// - Parameter plan: what to run; the model as it is when nil.
     public init(
-        model: Transformer, passes: Set<ProbePass> = ProbePass.standard, tuned: TunedLens? = nil,
-        sinks: SinksRecord.Policy = .drop
+        model: Transformer, plan: LayerPlan? = nil,
+        passes: [MeasuringPass] = MeasuringPass.standard, options: ProbeOptions = ProbeOptions()
     ) {
         self.model = model
-        self.passes = passes
-        self.tuned = tuned
-        sinkPolicy = sinks
+        self.plan = plan ?? .identity(layers: model.configuration.layerCount)
+        self.passes = MeasuringPass.all.filter { pass in passes.contains { $0.name == pass.name } }
+        self.options = options
     }
 
     /// - Parameter progress: called with the number of tokens that went through since the last call.
@@ -58,44 +47,20 @@ public final class Probe {
     public func run(
         _ documents: [Document], progress: (Int) -> Void = { _ in }
     ) throws(AnalysisError) -> Result {
-        let configuration = model.configuration
-        let boundaries = configuration.layerCount + 1
-        let longest = documents.map(\.tokens.count).max() ?? 1
-        let geometry = LayerGeometry(
-            layers: configuration.layerCount, width: configuration.hiddenSize, longest: longest)
-        let sinks = SinkFinder(boundaries: boundaries, longest: longest)
-        let needsGeometry = !passes.isDisjoint(with: [.angular, .influence, .contribution])
-        var lensMeans = LensMeans(boundaries: boundaries, longest: longest)
-        var tunedMeans = tuned.map { _ in LensMeans(boundaries: boundaries, longest: longest) }
-        let lens =
-            passes.contains(.lens)
-            ? LensTap(
-                model: model, plan: .identity(layers: configuration.layerCount), tuned: tuned
-            ) { position, readings, tunedReadings in
-                lensMeans.take(position, readings)
-                tunedMeans?.take(position, tunedReadings)
-            } : nil
-        let spaces =
-            passes.contains(.geometry)
-            ? BoundaryGeometry(
-                boundaries: boundaries, width: configuration.hiddenSize, documents: documents,
-                sinks: sinkPolicy == .drop ? sinks : nil) : nil
-        let measuring = Measuring(
-            sinks: sinks, geometry: needsGeometry ? geometry : nil, lens: lens, spaces: spaces
-        ) { document, sinks in
-            lensMeans.end(document, sinks: sinks)
-            tunedMeans?.end(document, sinks: sinks)
-        }
-
-        var selfChecks: [RunRecord.SelfCheck] = []
+        let context = PassContext(
+            model: model, plan: plan, documents: documents, options: options)
+        var result = Result()
         do {
+            let measurements = try passes.map { try $0.make(context) }
+            let measuring = Measuring(context, measurements)
             let loop = try DocumentLoop(
-                model: model, longest: longest, taps: measuring.isEmpty ? [] : [measuring])
+                model: model, plan: plan, longest: context.longest,
+                taps: passes.isEmpty ? [] : [measuring])
             for (index, document) in documents.enumerated() {
                 if index == 0 {
-                    selfChecks = try runChecked(document, loop, lens, progress)
+                    result.selfChecks = try runChecked(document, loop, measurements, progress)
                     // What one document shows to be wrong need not run through the others.
-                    for check in selfChecks where !(check.value <= check.limit) {
+                    for check in result.selfChecks where !(check.value <= check.limit) {
                         throw AnalysisError.selfCheckFailed(
                             name: check.name, value: check.value, limit: check.limit)
                     }
@@ -104,105 +69,161 @@ public final class Probe {
                         progress(positions.count)
                     }
                 }
+                result.documents = index + 1
+                if try options.until?.isMet(after: index + 1, measurements) == true {
+                    result.metBound = true
+                    break
+                }
             }
             try loop.finish()
+            if options.until != nil { result.metBound = result.metBound ?? false }
+            try collect(measurements, context, into: &result)
         } catch { throw AnalysisError(error) }
-        let spaceMetrics = try spaces?.metrics()
-        return Result(
-            layers: (0..<configuration.layerCount).map {
-                LayersRecord.Layer(
-                    index: $0, metrics: geometry.estimates(layer: $0, passes: passes), scores: [:])
-            },
-            boundaries: lens == nil && spaces == nil
-                ? []
-                : (0..<boundaries).map { boundary in
-                    var metrics = spaceMetrics?[boundary] ?? [:]
-                    guard lens != nil else {
-                        return LayersRecord.Boundary(index: boundary, metrics: metrics)
-                    }
-                    metrics.merge(lensMeans.estimates(boundary: boundary)) { $1 }
-                    return LayersRecord.Boundary(
-                        index: boundary, metrics: metrics,
-                        tuned: tunedMeans?.estimates(boundary: boundary) ?? [:])
-                },
-            cka: spaces?.alignments(), documentDistances: geometry.lastDistances,
-            selfChecks: selfChecks,
-            sinks: measuring.isEmpty
-                ? nil
-                : SinksRecord(
-                    policy: sinkPolicy, positions: sinks.counts.positions,
-                    first: sinks.counts.first, massive: sinks.counts.massive))
+        return result
     }
 
     /// The first document, with the checks that every run makes.
     private func runChecked(
-        _ document: Document, _ loop: DocumentLoop, _ lens: LensTap?, _ progress: (Int) -> Void
+        _ document: Document, _ loop: DocumentLoop, _ measurements: [any PassMeasurement],
+        _ progress: (Int) -> Void
     ) throws -> [RunRecord.SelfCheck] {
         let residual = ResidualSumCheck(
-            width: model.configuration.hiddenSize,
-            boundaries: model.configuration.layerCount + 1)
+            width: model.configuration.hiddenSize, boundaries: plan.steps.count + 1)
         var checks: [RunRecord.SelfCheck] = []
         let rows = min(HeadCheck.rows, document.tokens.count)
-        let lensLogits = lens.map { _ in
-            FloatBuffer(count: rows * model.configuration.vocabularySize)
+        var logits: FloatBuffer?
+        for pass in measurements where logits == nil {
+            let room = FloatBuffer(count: rows * model.configuration.vocabularySize)
+            if pass.fillLogits(room) { logits = room }
         }
-        lens?.finalLogits = lensLogits
         try loop.run(document, index: 0, extra: [residual]) {
             positions, states throws(ModelError) in
             progress(positions.count)
-            if let lensLogits, positions.lowerBound == 0 {
+            if let logits, positions.lowerBound == 0 {
                 checks.append(
                     try HeadCheck.run(
-                        model: model, states: states, rows: rows, lensLogits: lensLogits))
+                        model: model, states: states, rows: rows, lensLogits: logits))
             }
         }
         return [residual.result] + checks
+    }
+
+    /// Puts together what the passes have measured, each metric where its declaration has it.
+    private func collect(
+        _ measurements: [any PassMeasurement], _ context: PassContext, into result: inout Result
+    ) throws {
+        let isLooped = plan != .identity(layers: model.configuration.layerCount)
+        func step(_ index: Int) -> LayersRecord.Step? {
+            guard isLooped, index >= 0 else { return nil }
+            let step = plan.steps[index]
+            return LayersRecord.Step(layer: step.layer, iteration: step.iteration)
+        }
+        result.layers = (0..<context.steps).map {
+            LayersRecord.Layer(index: $0, step: step($0), metrics: [:], scores: [:])
+        }
+        var boundaries = (0..<context.boundaries).map {
+            LayersRecord.Boundary(index: $0, step: step($0 - 1), metrics: [:])
+        }
+        var hasBoundaries = false
+        result.evidence = ProbeEvidence(context.documents.prefix(result.documents))
+        for (pass, measurement) in zip(passes, measurements) {
+            let found = try measurement.results()
+            for metric in pass.declaration.metrics.flatMap(\.withTwin) {
+                let values: [Estimate]
+                if let table = found.tables.first(where: { $0.metric == metric }) {
+                    values = (0..<table.places).map(table.estimate)
+                    result.evidence.add(table)
+                } else if let whole = found.whole.first(where: { $0.metric == metric }) {
+                    values = whole.values.map { Estimate(mean: $0, standardError: nil) }
+                } else {
+                    continue
+                }
+                for (place, value) in values.enumerated() {
+                    if metric.place == .layer {
+                        result.layers[place].metrics[metric.name] = value
+                    } else {
+                        boundaries[place].metrics[metric.name] = value
+                        hasBoundaries = true
+                    }
+                }
+            }
+            for table in found.heads {
+                let heads = table.places / context.steps
+                for layer in 0..<context.steps {
+                    result.layers[layer].heads[table.metric.name] = (0..<heads).map {
+                        table.estimate(layer * heads + $0).mean
+                    }
+                }
+                result.evidence.add(table, prefix: "", ending: "_heads")
+            }
+            for table in found.tuned {
+                for place in 0..<table.places {
+                    boundaries[place].tuned[table.metric.name] = table.estimate(place)
+                }
+                result.evidence.add(table, prefix: "tuned_")
+            }
+            result.matrices += found.matrices
+            result.evidence.pairs =
+                result.evidence.pairs ?? found.pairs.map(ProbeEvidence.Pairs.init)
+            for values in found.jackknife {
+                result.evidence.jackknife.append((values.name, values.values))
+            }
+        }
+        if hasBoundaries { result.boundaries = boundaries }
+        if !passes.isEmpty {
+            let counts = context.sinks.counts
+            result.sinks = SinksRecord(
+                policy: options.sinks, positions: counts.positions, first: counts.first,
+                massive: counts.massive)
+        }
+    }
+}
+
+extension StandardErrorBound {
+    /// Whether every place's standard error is at most the bound. Places without values do not count.
+    func isMet(after documents: Int, _ measurements: [any PassMeasurement]) throws -> Bool {
+        // Asking makes the lens read what waits, so not at every document.
+        guard documents >= Self.leastDocuments, documents % 10 == 0 else { return false }
+        for measurement in measurements {
+            try measurement.flush()
+            guard let table = measurement.tables.first(where: { $0.metric.name == metric }) else {
+                continue
+            }
+            return (0..<table.places).allSatisfy { place in
+                let estimate = table.estimate(place)
+                return estimate.mean == nil || (estimate.standardError ?? .infinity) <= bound
+            }
+        }
+        return false
     }
 }
 
 /// The passes as one tap: what is a sink is known at a document's end, and before the passes end it.
 private final class Measuring: Tap {
     private let sinks: SinkFinder
-    private let geometry: LayerGeometry?
-    private let lens: LensTap?
-    private let spaces: BoundaryGeometry?
-    private let endLens: (_ document: Document, _ sinks: [Bool]) -> Void
+    private let taps: [any Tap]
+    private let passes: [any PassMeasurement]
     private var document = Document(tokens: [])
 
-    init(
-        sinks: SinkFinder, geometry: LayerGeometry?, lens: LensTap?, spaces: BoundaryGeometry?,
-        endLens: @escaping (_ document: Document, _ sinks: [Bool]) -> Void
-    ) {
-        self.sinks = sinks
-        self.geometry = geometry
-        self.lens = lens
-        self.spaces = spaces
-        self.endLens = endLens
+    init(_ context: PassContext, _ passes: [any PassMeasurement]) {
+        sinks = context.sinks
+        self.passes = passes
+        taps = [context.sinks] + context.shared + passes.map { $0 as any Tap }
     }
 
-    var isEmpty: Bool { geometry == nil && lens == nil && spaces == nil }
+    func wants(_ site: Site) -> Bool { taps.contains { $0.wants(site) } }
 
-    func wants(_ site: Site) -> Bool { site == .resid }
-
-    func begin(_ document: Document, index: Int) {
+    func begin(_ document: Document, index: Int) throws {
         self.document = document
-        sinks.begin(document, index: index)
-        geometry?.begin(document, index: index)
-        lens?.begin(document, index: index)
-        spaces?.begin(document, index: index)
+        for tap in taps { try tap.begin(document, index: index) }
     }
 
     func observe(_ activation: Activation) throws(ModelError) {
-        sinks.observe(activation)
-        geometry?.observe(activation)
-        try lens?.observe(activation)
-        spaces?.observe(activation)
+        for tap in taps where tap.wants(activation.site) { try tap.observe(activation) }
     }
 
-    func end() {
+    func end() throws {
         sinks.end()
-        geometry?.end(sinks: sinks.leftOut)
-        spaces?.end()
-        if lens != nil { endLens(document, sinks.leftOut) }
+        for pass in passes { try pass.end(document, sinks: sinks.leftOut) }
     }
 }

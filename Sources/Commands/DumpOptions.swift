@@ -1,5 +1,6 @@
 import Activations
 import ArgumentParser
+import Corpus
 import Models
 import Plans
 
@@ -27,7 +28,7 @@ public struct DumpOptions: ParsableArguments {
     @Option(
         help: ArgumentHelp(
             "Which positions of each document: all, last or every:N.", valueName: "which"),
-        transform: parsePositions)
+        transform: PositionSelection.init(argument:))
     public var positions: PositionSelection = .all
 
     public enum DataType: String, ExpressibleByArgument, CaseIterable, Sendable {
@@ -167,18 +168,6 @@ private func parseNumbers(_ text: String) throws -> Set<Int> {
         numbers.formUnion(first...last)
     }
     return numbers
-}
-
-private func parsePositions(_ text: String) throws -> PositionSelection {
-    if text == "all" { return .all }
-    if text == "last" { return .last }
-    if text.hasPrefix("every:"), let step = Int(text.dropFirst(6)),
-        (1...OptionRange.text).contains(step)
-    {
-        return .every(step)
-    }
-    throw ValidationError(
-        "expected all, last or every:N with N from 1 to \(OptionRange.text), not \"\(text)\"")
 }
 
 private func parseCompression(_ text: String) throws -> Int {

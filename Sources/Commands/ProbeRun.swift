@@ -1,9 +1,11 @@
+import Activations
 import Analysis
 import Corpus
 import Files
 import Foundation
 import ModelStore
 import Models
+import OrderedCollections
 import Plans
 import Probing
 import Records
@@ -15,21 +17,24 @@ import Tensors
 public struct ProbeRun {
     public var model: ModelOptions
     public var data: DataOptions
-    public var passes: Set<ProbePass>
+    public var passes: ChosenPasses
     public var lens: TunedLensOptions
     public var probing: LinearProbeOptions
     public var split: SplitOptions
     public var sensitivity: Double
     public var sinks: SinksRecord.Policy
+    public var lensPositions: PositionSelection
+    public var until: StandardErrorBound?
     public var hashed: Bool
     public var out: String
     public var overwrite: Bool
     public var quiet: Bool
 
     public init(
-        model: ModelOptions, data: DataOptions, passes: Set<ProbePass>, lens: TunedLensOptions,
+        model: ModelOptions, data: DataOptions, passes: ChosenPasses, lens: TunedLensOptions,
         probing: LinearProbeOptions, split: SplitOptions, sensitivity: Double,
-        sinks: SinksRecord.Policy = .drop, hashed: Bool, out: String, overwrite: Bool, quiet: Bool
+        sinks: SinksRecord.Policy = .drop, lensPositions: PositionSelection = .all,
+        until: StandardErrorBound? = nil, hashed: Bool, out: String, overwrite: Bool, quiet: Bool
     ) {
         self.model = model
         self.data = data
@@ -39,6 +44,8 @@ public struct ProbeRun {
         self.split = split
         self.sensitivity = sensitivity
         self.sinks = sinks
+        self.lensPositions = lensPositions
+        self.until = until
         self.hashed = hashed
         self.out = out
         self.overwrite = overwrite
@@ -77,43 +84,83 @@ public struct ProbeRun {
         let probes = try preparedProbes(loaded)
         let tokenized = clock.seconds
 
-        let tokens = documents.reduce(0) { $0 + $1.tokens.count }
+        let plan = try split.plan(for: loaded)
+        let evidencePath = Paths.join(folder, RunDirectory.evidence)
+        let earlier = try EvidenceFile.begin(evidencePath, sha256: documents.map(\.sha256))
+        let result = try measure(loaded, nil, documents, tuned: tuned?.lens)
+        let looped =
+            plan == .identity(layers: loaded.model.configuration.layerCount)
+            ? nil
+            : try measure(
+                loaded, plan, Array(documents.prefix(result.documents)), tuned: tuned?.lens)
+        let passed = clock.seconds
+        let probed = try probes.map { try runProbes(loaded, $0) }
+
+        let used = documents.prefix(result.documents)
+        let tokens = used.reduce(0) { $0 + $1.tokens.count }
+        let shown = looped ?? result
+        let modelRecord = try loaded.record(hashed: hashed)
+        var layers = LayersRecord(
+            model: modelRecord,
+            data: DataRecord(
+                path: data.data ?? DefaultText.name, documents: used.count, tokens: tokens,
+                sequenceLength: data.sequenceLength(of: loaded), bos: data.bos.rawValue),
+            precision: model.arithmetic.rawValue, layers: shown.layers,
+            boundaries: shown.boundaries,
+            matrices: OrderedDictionary(uniqueKeysWithValues: shown.matrices.map { ($0, $1) }),
+            plan: looped == nil ? nil : plan.notation,
+            base: looped == nil
+                ? nil
+                : LayersRecord.Base(layers: result.layers, boundaries: result.boundaries),
+            lensPositions: lensPositions == .all ? nil : lensPositions.description,
+            sinks: shown.sinks, tunedLens: try tuned.flatMap { try lens.record($0.header) })
+        if let record = probed?.record { layers.take(record) }
+        let split = try selectSplit(loaded, modelRecord, result)
+        let run = try runRecord(
+            loaded, shown, tokens: tokens, dataHash: dataHash,
+            timings: RunRecord.Timings(
+                open: opened, tokenize: tokenized - opened, pass: passed - tokenized,
+                total: clock.seconds, probeForward: probed?.times.forward,
+                probeFit: probed?.times.fit))
+        try RunDirectory.write(
+            layers: layers, split: split, run: run,
+            evidence: earlier.adding(shown.evidence, base: looped == nil ? nil : result.evidence),
+            to: folder)
+        return (layers, split, run)
+    }
+
+    /// Runs the passes over documents.
+    /// - Parameter plan: nil for the model as it is.
+    private func measure(
+        _ loaded: LoadedModel, _ plan: LayerPlan?, _ documents: [Document], tuned: TunedLens?
+    ) throws -> Probe.Result {
+        var options = ProbeOptions()
+        options.tuned = tuned
+        options.sinks = sinks
+        options.lensPositions = lensPositions
+        // The base has said which documents are enough.
+        options.until = plan == nil ? until : nil
+        options.makesEvidence = true
         let progress = ProgressReporter(
-            label: "probing", total: tokens, unit: "tokens", quiet: quiet)
+            label: plan == nil ? "probing" : "probing \(plan?.notation ?? "")",
+            total: documents.reduce(0) { $0 + $1.tokens.count }, unit: "tokens", quiet: quiet)
         let result: Probe.Result
         do {
             result = try Probe(
-                model: loaded.model, passes: passes, tuned: tuned?.lens, sinks: sinks
-            ).run(documents) {
-                progress.advance(by: $0)
-            }
+                model: loaded.model, plan: plan, passes: passes.measuring, options: options
+            ).run(documents) { progress.advance(by: $0) }
         } catch {
             progress.abandon()
             throw CommandError.pass(path: loaded.checkpoint.path, problem: error.description)
         }
         progress.finish()
-        let passed = clock.seconds
-        let probed = try probes.map { try runProbes(loaded, $0) }
-
-        let modelRecord = try loaded.record(hashed: hashed)
-        var layers = LayersRecord(
-            model: modelRecord,
-            data: DataRecord(
-                path: data.data ?? DefaultText.name, documents: documents.count, tokens: tokens,
-                sequenceLength: data.sequenceLength(of: loaded), bos: data.bos.rawValue),
-            precision: model.arithmetic.rawValue, layers: result.layers,
-            boundaries: result.boundaries, cka: result.cka, sinks: result.sinks,
-            tunedLens: try tuned.flatMap { try lens.record($0.header) })
-        if let record = probed?.record { layers.take(record) }
-        let split = try selectSplit(loaded, layers, result)
-        let run = try runRecord(
-            loaded, result, tokens: tokens, dataHash: dataHash,
-            timings: RunRecord.Timings(
-                open: opened, tokenize: tokenized - opened, pass: passed - tokenized,
-                total: clock.seconds, probeForward: probed?.times.forward,
-                probeFit: probed?.times.fit))
-        try RunDirectory.write(layers: layers, split: split, run: run, to: folder)
-        return (layers, split, run)
+        if let until, let met = result.metBound, !quiet {
+            Terminal.note(
+                met
+                    ? "--until \(until): met after \(result.documents) of \(documents.count) documents"
+                    : "--until \(until): not met by all \(documents.count) documents")
+        }
+        return result
     }
 
     private typealias Prepared = (
@@ -123,7 +170,7 @@ public struct ProbeRun {
 
     /// The linear probes' tasks, tokenized; nil when none are asked for.
     private func preparedProbes(_ loaded: LoadedModel) throws -> Prepared? {
-        let depth = probing.depth(named: passes.contains(.probes))
+        let depth = probing.depth(named: passes.includesProbes)
         guard depth != .none else { return nil }
         let plan = try split.plan(for: loaded)
         let given = try probing.tasks()
@@ -172,12 +219,13 @@ public struct ProbeRun {
     }
 
     private func selectSplit(
-        _ loaded: LoadedModel, _ layers: LayersRecord, _ result: Probe.Result
+        _ loaded: LoadedModel, _ record: ModelRecord, _ result: Probe.Result
     ) throws -> SplitRecord {
         let model = loaded.model
+        let name = Metric.angularDistanceLast.name
         return try AngularKneedleSelector(sensitivity: sensitivity).select(
-            model: layers.model, distances: layers.layerMeans(.angularDistanceLast),
-            documentDistances: result.documentDistances,
+            model: record, distances: result.layers.map { $0.metrics[name]?.mean },
+            documentDistances: result.evidence.rows(name),
             cost: { split in
                 (1...5).compactMap { iterations in
                     let plan = try? LayerPlan.split(

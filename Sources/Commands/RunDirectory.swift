@@ -1,3 +1,5 @@
+import Activations
+import Analysis
 import Files
 import Foundation
 import Records
@@ -9,6 +11,8 @@ public enum RunDirectory {
     static let table = "layers.csv"
     static let split = "split.json"
     static let report = "report.html"
+    /// Values by document; a scan adds its own.
+    static let evidence = "evidence.h5"
     /// Written last: a directory that has it holds a whole run.
     static let run = "run.json"
 
@@ -67,14 +71,17 @@ public enum RunDirectory {
     }
 
     static func write(
-        layers: LayersRecord, split: SplitRecord, run: RunRecord, to path: String
+        layers: LayersRecord, split: SplitRecord, run: RunRecord, evidence: EvidenceFile,
+        to path: String
     ) throws {
         // An older run's: from here on the directory does not claim to hold a whole run.
         unlink("\(path)/\(Self.run)")
         try AtomicFile.write(layers.json, to: "\(path)/\(Self.layers)")
         try AtomicFile.write(layers.csv, to: "\(path)/\(table)")
         try AtomicFile.write(split.json, to: "\(path)/\(Self.split)")
-        let page = HTMLReport.page(layers: layers, split: split, run: run)
+        try evidence.write(to: "\(path)/\(Self.evidence)", replacing: true)
+        let page = HTMLReport.page(
+            layers: layers, split: split, run: run, passes: MeasuringPass.all.map(\.declaration))
         try AtomicFile.write(page, to: "\(path)/\(report)")
         try AtomicFile.write(run.json, to: "\(path)/\(Self.run)")
     }
@@ -92,7 +99,8 @@ public enum RunDirectory {
         let page = HTMLReport.page(
             layers: try LayersRecord.read(path: "\(path)/\(layers)"),
             split: try SplitRecord.read(path: "\(path)/\(split)"),
-            run: manager.fileExists(atPath: runPath) ? try RunRecord.read(path: runPath) : nil)
+            run: manager.fileExists(atPath: runPath) ? try RunRecord.read(path: runPath) : nil,
+            passes: MeasuringPass.all.map(\.declaration))
         try AtomicFile.write(page, to: "\(path)/\(report)")
         return "\(path)/\(report)"
     }

@@ -43,7 +43,7 @@ public struct ScanRun {
             begun = Paths.kind(journal) != .missing
         }
         let folder = try RunDirectory.prepare(
-            out, files: [Self.scans, Self.evidence], overwrite: overwrite || begun)
+            out, files: [Self.scans], overwrite: overwrite || begun)
         return try withExtendedLifetime(folder.lock) {
             do {
                 return try measureAndWrite(to: folder.path)
@@ -72,6 +72,9 @@ public struct ScanRun {
             windows: windows, items: items, documents: documents, races: options.racing,
             seed: options.seed)
 
+        // A probe may have left its own values there.
+        let evidencePath = Paths.join(folder, Self.evidence)
+        let earlier = try EvidenceFile.begin(evidencePath, sha256: documents.map(\.sha256))
         let journal = Paths.join(folder, Self.journal)
         if overwrite { unlink(journal) }
         let progress = ProgressReporter(
@@ -104,8 +107,13 @@ public struct ScanRun {
             base: result.base, windows: result.rows, notRun: result.notRun,
             isComplete: !result.stopped, executions: result.executions,
             naiveExecutions: result.naiveExecutions)
-        try Self.evidence(result).write(
-            to: Paths.join(folder, Self.evidence), replacing: true)
+        var evidence = Self.evidence(result)
+        evidence.probe = earlier.probe
+        evidence.base = earlier.base
+        if evidence.sha256.isEmpty {
+            (evidence.sha256, evidence.tokens) = (earlier.sha256, earlier.tokens)
+        }
+        try evidence.write(to: evidencePath, replacing: true)
         try AtomicFile.write(record.json, to: Paths.join(folder, Self.scans))
         if !result.stopped { unlink(journal) }
         return record
@@ -239,12 +247,8 @@ public struct ScanRun {
         }
         let confirmed = Set(result.confirmation)
         return EvidenceFile(
-            sha256: job.documents.map { document in
-                var hash = SHA256()
-                document.tokens.map(\.littleEndian).withUnsafeBytes { hash.update($0) }
-                return hash.hexadecimal()
-            },
-            tokens: job.documents.map { Int64($0.tokens.count) },
+            sha256: job.documents.map(\.sha256),
+            tokens: job.documents.map { Int64($0.tokens.count - $0.addedTokens) },
             scored: job.documents.map { Int64($0.tokens.count - 1) },
             stages: job.items.indices.map { confirmed.contains($0) ? 1 : 0 }, scans: scans)
     }

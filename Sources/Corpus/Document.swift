@@ -13,4 +13,11 @@ public struct Document: Sendable, Equatable {
         self.addedTokens = addedTokens
         self.labels = labels
     }
+
+    /// Of its ids, as little-endian i32, in lower-case hexadecimal: tells whether two runs saw the same.
+    public var sha256: String {
+        var hash = SHA256()
+        tokens.map(\.littleEndian).withUnsafeBytes { hash.update($0) }
+        return hash.hexadecimal()
+    }
 }

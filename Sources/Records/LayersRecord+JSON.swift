@@ -1,4 +1,5 @@
 import Files
+import OrderedCollections
 
 extension LayersRecord {
     public var json: JSON {
@@ -7,49 +8,24 @@ extension LayersRecord {
             "model": model.json,
             "data": data.json,
             "precision": .string(precision),
-            "layers": .array(
-                layers.map { layer in
-                    var members = Self.members(layer.metrics, order: Metric.perLayer)
-                    members.updateValue(
-                        .number(layer.index), forKey: "index", insertingAt: 0)
-                    members["scores"] = .object(
-                        JSON.Object(
-                            uniqueKeysWithValues: layer.scores.sorted { $0.key < $1.key }
-                                .map { ($0.key, JSON.number($0.value)) }))
-                    return .object(members)
-                }),
-            "boundaries": .array(
-                boundaries.map { boundary in
-                    var members = Self.members(boundary.metrics, order: Metric.perBoundary)
-                    members.updateValue(.number(boundary.index), forKey: "index", insertingAt: 0)
-                    if !boundary.tuned.isEmpty {
-                        members["tuned"] = .object(
-                            Self.members(boundary.tuned, order: Metric.lens))
-                    }
-                    return .object(members)
-                }),
+            "layers": .array(layers.map(\.json)),
+            "boundaries": .array(boundaries.map(\.json)),
         ]
-        if let cka {
-            members["cka"] = .array(cka.map { row in .array(row.map { .number($0) }) })
+        if let plan { members["plan"] = .string(plan) }
+        if let lensPositions { members["lens_positions"] = .string(lensPositions) }
+        for (name, matrix) in matrices {
+            members[name] = .array(matrix.map { row in .array(row.map { .number($0) }) })
+        }
+        if let base {
+            members["base"] = [
+                "layers": .array(base.layers.map(\.json)),
+                "boundaries": .array(base.boundaries.map(\.json)),
+            ]
         }
         if let sinks { members["sinks"] = sinks.json }
         if let tunedLens { members["tuned_lens"] = tunedLens.json }
         if let probes { members["probes"] = probes.json }
         return .object(members)
-    }
-
-    private static func members(
-        _ metrics: [String: Estimate], order: [Metric]
-    ) -> JSON.Object {
-        let known = Metric.withTwins(order).map(\.name)
-        let others = metrics.keys.filter { !known.contains($0) }.sorted()
-        var members: JSON.Object = [:]
-        for name in known + others {
-            guard let estimate = metrics[name] else { continue }
-            members[name] = .number(estimate.mean)
-            members[name + "_se"] = .number(estimate.standardError)
-        }
-        return members
     }
 
     /// - Throws: `FileError` naming the file and the missing or wrong member.
@@ -64,20 +40,11 @@ extension LayersRecord {
             model: try ModelRecord(reader.member("model")),
             data: try DataRecord(reader.member("data")),
             precision: try reader.string("precision"),
-            layers: try reader.elements("layers") { (element) throws(FileError) in
-                Layer(
-                    index: try element.int("index"), metrics: element.estimates(),
-                    scores: (element.json["scores"]?.objectValue ?? [:]).reduce(into: [:]) {
-                        $0[$1.key] = .some($1.value.doubleValue)
-                    })
-            },
-            boundaries: try reader.elements("boundaries") { (element) throws(FileError) in
-                Boundary(
-                    index: try element.int("index"), metrics: element.estimates(),
-                    tuned: element.json["tuned"] == nil
-                        ? [:] : try element.member("tuned").estimates())
-            },
-            cka: try reader.matrix("cka"),
+            layers: try layers(reader), boundaries: try boundaries(reader),
+            matrices: try matrices(reader),
+            plan: reader.json["plan"]?.stringValue,
+            base: reader.json["base"] == nil ? nil : try base(reader.member("base")),
+            lensPositions: reader.json["lens_positions"]?.stringValue,
             sinks: reader.json["sinks"] == nil ? nil : try SinksRecord(reader.member("sinks")),
             probes: reader.json["probes"] == nil
                 ? nil : try ProbesRecord(reader.member("probes")),
@@ -85,30 +52,126 @@ extension LayersRecord {
                 ? nil : try TunedLensRecord(reader.member("tuned_lens")))
     }
 
+    private static func layers(_ reader: RecordReader) throws(FileError) -> [Layer] {
+        try reader.elements("layers") { (element) throws(FileError) in
+            Layer(
+                index: try element.int("index"), step: try element.step(),
+                metrics: element.estimates(), heads: element.heads(),
+                scores: (element.json["scores"]?.objectValue ?? [:]).reduce(into: [:]) {
+                    $0[$1.key] = .some($1.value.doubleValue)
+                })
+        }
+    }
+
+    private static func boundaries(_ reader: RecordReader) throws(FileError) -> [Boundary] {
+        try reader.elements("boundaries") { (element) throws(FileError) in
+            Boundary(
+                index: try element.int("index"), step: try element.step(),
+                metrics: element.estimates(),
+                tuned: element.json["tuned"] == nil
+                    ? [:] : try element.member("tuned").estimates())
+        }
+    }
+
+    private static func base(_ reader: RecordReader) throws(FileError) -> Base {
+        Base(layers: try layers(reader), boundaries: try boundaries(reader))
+    }
+
+    /// Every member that is a matrix.
+    private static func matrices(
+        _ reader: RecordReader
+    ) throws(FileError) -> OrderedDictionary<String, [[Double?]]> {
+        var matrices: OrderedDictionary<String, [[Double?]]> = [:]
+        for (name, value) in reader.json.objectValue ?? [:] {
+            guard let rows = value.arrayValue, rows.first?.arrayValue != nil else { continue }
+            matrices[name] = try reader.matrix(name)
+        }
+        return matrices
+    }
+}
+
+extension LayersRecord.Layer {
+    fileprivate var json: JSON {
+        var members: JSON.Object = ["index": .number(index)]
+        step?.add(to: &members)
+        LayersRecord.add(metrics, heads, to: &members)
+        members["scores"] = .object(
+            JSON.Object(
+                uniqueKeysWithValues: scores.sorted { $0.key < $1.key }
+                    .map { ($0.key, JSON.number($0.value)) }))
+        return .object(members)
+    }
+}
+
+extension LayersRecord.Boundary {
+    fileprivate var json: JSON {
+        var members: JSON.Object = ["index": .number(index)]
+        step?.add(to: &members)
+        LayersRecord.add(metrics, to: &members)
+        if !tuned.isEmpty {
+            var readings: JSON.Object = [:]
+            LayersRecord.add(tuned, to: &readings)
+            members["tuned"] = .object(readings)
+        }
+        return .object(members)
+    }
+}
+
+extension LayersRecord.Step {
+    fileprivate func add(to members: inout JSON.Object) {
+        members["layer"] = .number(layer)
+        members["iteration"] = .number(iteration)
+    }
+}
+
+extension LayersRecord {
+    /// The ending of the name of the heads' values.
+    static let headsEnding = "_heads"
+
+    fileprivate static func add(
+        _ metrics: Metrics, _ heads: OrderedDictionary<String, [Double?]> = [:],
+        to members: inout JSON.Object
+    ) {
+        for (name, estimate) in metrics {
+            members[name] = .number(estimate.mean)
+            members[name + "_se"] = .number(estimate.standardError)
+            if let values = heads[name] {
+                members[name + headsEnding] = .array(values.map { .number($0) })
+            }
+        }
+    }
+
     /// One row per layer, then the columns of the boundary the layer writes to (index + 1),
-    /// prefixed `boundary_`; empty cells for undefined values. Row -1 is boundary 0, the embedding.
+    /// prefixed `boundary_`; empty cells for undefined values. Row -1 is boundary 0, the embedding. Rows
+    /// of a looped model also name layer and iteration.
     public var csv: String {
-        let layerNames = Self.columns(layers.first?.metrics ?? [:], order: Metric.perLayer)
-        let boundaryNames = Self.columns(
-            boundaries.first?.metrics ?? [:], order: Metric.perBoundary)
-        let tunedNames = Self.columns(boundaries.first?.tuned ?? [:], order: Metric.lens)
+        let layerNames = Array(layers.first?.metrics.keys ?? [])
+        let boundaryNames = Array(boundaries.first?.metrics.keys ?? [])
+        let tunedNames = Array(boundaries.first?.tuned.keys ?? [])
         let scores = (layers.first?.scores.keys).map { $0.sorted() } ?? []
+        let isLooped = layers.contains { $0.step != nil } || boundaries.contains { $0.step != nil }
+        let places = isLooped ? ["step", "layer", "iteration"] : ["layer"]
         let header =
-            ["layer"] + layerNames.flatMap { [$0, $0 + "_se"] } + scores
+            places + layerNames.flatMap { [$0, $0 + "_se"] } + scores
             + boundaryNames.flatMap { ["boundary_" + $0, "boundary_" + $0 + "_se"] }
             + tunedNames.flatMap { ["boundary_tuned_" + $0, "boundary_tuned_" + $0 + "_se"] }
-        func cells(_ names: [String], _ metrics: [String: Estimate]?) -> [String] {
+        func cells(_ names: [String], _ metrics: Metrics?) -> [String] {
             names.flatMap { name in
                 [metrics?[name]?.mean, metrics?[name]?.standardError].map { value in
                     (value ?? nil).map { "\($0)" } ?? ""
                 }
             }
         }
+        func place(_ index: Int, _ step: Step?) -> [String] {
+            guard isLooped else { return ["\(index)"] }
+            return ["\(index)", step.map { "\($0.layer)" } ?? ""]
+                + [step?.iteration.map { "\($0)" } ?? ""]
+        }
         var lines = [header.joined(separator: ",")]
         if let embedding = boundaries.first {
             let blank = [String](repeating: "", count: layerNames.count * 2 + scores.count)
             lines.append(
-                (["-1"] + blank + cells(boundaryNames, embedding.metrics)
+                (place(-1, nil) + blank + cells(boundaryNames, embedding.metrics)
                     + cells(tunedNames, embedding.tuned)).joined(separator: ","))
         }
         for (position, layer) in layers.enumerated() {
@@ -116,16 +179,11 @@ extension LayersRecord {
             let scoreCells = scores.map { name in (layer.scores[name] ?? nil).map { "\($0)" } ?? ""
             }
             lines.append(
-                (["\(layer.index)"] + cells(layerNames, layer.metrics) + scoreCells
+                (place(layer.index, layer.step) + cells(layerNames, layer.metrics) + scoreCells
                     + cells(boundaryNames, boundary?.metrics)
                     + cells(tunedNames, boundary?.tuned)).joined(separator: ","))
         }
         return lines.joined(separator: "\n") + "\n"
-    }
-
-    private static func columns(_ metrics: [String: Estimate], order: [Metric]) -> [String] {
-        let known = Metric.withTwins(order).map(\.name).filter { metrics[$0] != nil }
-        return known + metrics.keys.filter { !known.contains($0) }.sorted()
     }
 }
 

@@ -1,4 +1,5 @@
 import Files
+import OrderedCollections
 
 /// An estimate with its standard error over documents; both nil where undefined, never NaN.
 public struct Estimate: Sendable, Equatable {
@@ -14,21 +15,46 @@ public struct Estimate: Sendable, Equatable {
 
 /// `layers.json`, schema `etd-layers/v1`: what one run measured, per layer and per boundary.
 ///
-/// Metrics are kept by name in the order they are written, since passes can be chosen and later
-/// passes add their own; `Metric` holds the names and what they mean.
+/// Metrics are kept by name in the order they are written, since passes can be chosen and add their own;
+/// `Metric` says what a name means.
 public struct LayersRecord: Sendable, Equatable {
     public static let schema = "etd-layers/v1"
 
+    /// Metrics by name, in the order of the file.
+    public typealias Metrics = OrderedDictionary<String, Estimate>
+
+    /// Where a row of a looped model stands; a plan without loops needs none.
+    public struct Step: Sendable, Equatable {
+        /// The layer that runs.
+        public var layer: Int
+        /// The pass of the loop, from 1; nil outside the loop.
+        public var iteration: Int?
+
+        public init(layer: Int, iteration: Int?) {
+            self.layer = layer
+            self.iteration = iteration
+        }
+    }
+
     public struct Layer: Sendable, Equatable {
+        /// Of a looped model the executed layer.
         public var index: Int
+        public var step: Step?
         /// By `Metric.name`; every layer of a record has the same names.
-        public var metrics: [String: Estimate]
+        public var metrics: Metrics
+        /// A value for each head, by the name of the metric that is their mean.
+        public var heads: OrderedDictionary<String, [Double?]>
         /// Scores derived from the metrics, by name.
         public var scores: [String: Double?]
 
-        public init(index: Int, metrics: [String: Estimate], scores: [String: Double?]) {
+        public init(
+            index: Int, step: Step? = nil, metrics: Metrics,
+            heads: OrderedDictionary<String, [Double?]> = [:], scores: [String: Double?]
+        ) {
             self.index = index
+            self.step = step
             self.metrics = metrics
+            self.heads = heads
             self.scores = scores
         }
     }
@@ -36,16 +62,30 @@ public struct LayersRecord: Sendable, Equatable {
     public struct Boundary: Sendable, Equatable {
         /// 0 is the embedding output, L the state after the last layer, before the final norm.
         public var index: Int
-        public var metrics: [String: Estimate]
-        /// What the tuned lens reads, by the names of `Metric.lens`; empty without one.
-        public var tuned: [String: Estimate]
+        /// The step that made the state; nil for the embedding, and in a plan without loops.
+        public var step: Step?
+        public var metrics: Metrics
+        /// What the tuned lens reads, by the plain lens's names; empty without one.
+        public var tuned: Metrics
 
         public init(
-            index: Int, metrics: [String: Estimate], tuned: [String: Estimate] = [:]
+            index: Int, step: Step? = nil, metrics: Metrics, tuned: Metrics = [:]
         ) {
             self.index = index
+            self.step = step
             self.metrics = metrics
             self.tuned = tuned
+        }
+    }
+
+    /// Layers and boundaries of the model without loops.
+    public struct Base: Sendable, Equatable {
+        public var layers: [Layer]
+        public var boundaries: [Boundary]
+
+        public init(layers: [Layer], boundaries: [Boundary]) {
+            self.layers = layers
+            self.boundaries = boundaries
         }
     }
 
@@ -57,8 +97,15 @@ public struct LayersRecord: Sendable, Equatable {
     public var layers: [Layer]
     /// L + 1 entries, or none when no pass over boundaries was run.
     public var boundaries: [Boundary]
-    /// Linear CKA of all pairs of boundaries, [L + 1][L + 1]; nil when it was not measured.
-    public var cka: [[Double?]]?
+    /// What was measured of all pairs of boundaries, [L + 1][L + 1], by name, such as linear CKA
+    /// (`cka`).
+    public var matrices: OrderedDictionary<String, [[Double?]]>
+    /// The executed plan, such as `9-9*3-12`; nil for the model as it is.
+    public var plan: String?
+    /// The same text through the model as it is, beside a looped plan's.
+    public var base: Base?
+    /// Which positions the lens read, such as `last`; nil for all.
+    public var lensPositions: String?
     /// What the geometry and the twins of means leave out; nil when neither was measured, or by a version
     /// that kept sinks.
     public var sinks: SinksRecord?
@@ -69,8 +116,9 @@ public struct LayersRecord: Sendable, Equatable {
 
     public init(
         model: ModelRecord, data: DataRecord, precision: String, layers: [Layer],
-        boundaries: [Boundary], cka: [[Double?]]? = nil, sinks: SinksRecord? = nil,
-        probes: ProbesRecord? = nil,
+        boundaries: [Boundary], matrices: OrderedDictionary<String, [[Double?]]> = [:],
+        plan: String? = nil, base: Base? = nil, lensPositions: String? = nil,
+        sinks: SinksRecord? = nil, probes: ProbesRecord? = nil,
         tunedLens: TunedLensRecord? = nil
     ) {
         self.model = model
@@ -78,7 +126,10 @@ public struct LayersRecord: Sendable, Equatable {
         self.precision = precision
         self.layers = layers
         self.boundaries = boundaries
-        self.cka = cka
+        self.matrices = matrices
+        self.plan = plan
+        self.base = base
+        self.lensPositions = lensPositions
         self.sinks = sinks
         self.probes = probes
         self.tunedLens = tunedLens
@@ -99,13 +150,13 @@ public struct LayersRecord: Sendable, Equatable {
     }
 
     /// One value per layer, nil where a layer has none.
-    public func layerMeans(_ metric: Metric) -> [Double?] {
-        layers.map { $0.metrics[metric.name]?.mean ?? nil }
+    public func layerMeans(_ name: String) -> [Double?] {
+        layers.map { $0.metrics[name]?.mean ?? nil }
     }
 
     /// One value per boundary, nil where a boundary has none.
-    public func boundaryMeans(_ metric: Metric) -> [Double?] {
-        boundaries.map { $0.metrics[metric.name]?.mean ?? nil }
+    public func boundaryMeans(_ name: String) -> [Double?] {
+        boundaries.map { $0.metrics[name]?.mean ?? nil }
     }
 }
 
@@ -170,104 +221,4 @@ public struct DataRecord: Sendable, Equatable {
         self.sequenceLength = sequenceLength
         self.bos = bos
     }
-}
-
-/// A number measured per layer or per boundary: its name in the files and what it says.
-public struct Metric: Sendable, Equatable {
-    public var name: String
-    public var title: String
-    public var explanation: String
-
-    public init(name: String, title: String, explanation: String) {
-        self.name = name
-        self.title = title
-        self.explanation = explanation
-    }
-}
-
-extension Metric {
-    public static let angularDistanceLast = Metric(
-        name: "angular_distance_last", title: "Angular distance, last token",
-        explanation: """
-            arccos of the cosine between the states before and after the layer, divided by π, at the \
-            last token of each document. 0: same direction; 0.5: at right angles. This is the curve \
-            from which ETD proposes its split.
-            """)
-    public static let angularDistance = Metric(
-        name: "angular_distance", title: "Angular distance, all tokens",
-        explanation: "The same distance, averaged over every position.")
-    public static let blockInfluence = Metric(
-        name: "block_influence", title: "Block influence",
-        explanation: """
-            1 minus the mean cosine between the states before and after the layer (ShortGPT). A low \
-            value says that the layer changes directions little, not that it does not matter.
-            """)
-    public static let contribution = Metric(
-        name: "contribution", title: "Contribution",
-        explanation: "Length of what the layer adds, relative to the state it is added to.")
-    public static let contributionCosine = Metric(
-        name: "contribution_cosine", title: "Contribution cosine",
-        explanation: """
-            Cosine between what the layer adds and the state it is added to: positive strengthens, \
-            negative erases, near 0 writes something new.
-            """)
-    public static let perLayer = [
-        angularDistanceLast, angularDistance, blockInfluence, contribution, contributionCosine,
-    ]
-
-    public static let entropy = Metric(
-        name: "entropy", title: "Lens entropy",
-        explanation: """
-            Entropy, in nats, of the next-token distribution that the final norm and the unembedding \
-            read from the state at this boundary (logit lens).
-            """)
-    public static let klToFinal = Metric(
-        name: "kl_to_final", title: "KL(lens‖output)",
-        explanation: "Divergence of the lens distribution from the model's output, in nats.")
-    public static let klFromFinal = Metric(
-        name: "kl_from_final", title: "KL(output‖lens)",
-        explanation: "Divergence of the model's output from the lens distribution, in nats.")
-    public static let top1Agreement = Metric(
-        name: "top1_agreement", title: "Top-1 agreement",
-        explanation: "Share of positions where lens and output prefer the same token.")
-    public static let top5Agreement = Metric(
-        name: "top5_agreement", title: "Top-5 agreement",
-        explanation: "Mean share of the output's five most likely tokens among the lens's five.")
-    public static let crossEntropy = Metric(
-        name: "cross_entropy", title: "Lens cross-entropy",
-        explanation: """
-            Mean -log probability, in nats, that the lens gives the token that follows in the document.
-            """)
-    public static let lens = [
-        entropy, klToFinal, klFromFinal, top1Agreement, top5Agreement, crossEntropy,
-    ]
-
-    public static let effectiveRank = Metric(
-        name: "effective_rank", title: "Effective rank",
-        explanation: """
-            In how many directions the states at this boundary vary over positions: the exponential \
-            of the entropy of the covariance's normalised eigenvalues. A few directions of huge variance \
-            bring it near 1, whatever the others hold.
-            """)
-    public static let participationRatio = Metric(
-        name: "participation_ratio", title: "Participation ratio",
-        explanation: """
-            The same question with more weight on the largest directions. Never above the effective rank.
-            """)
-    public static let promptEntropy = Metric(
-        name: "prompt_entropy", title: "Prompt entropy",
-        explanation: """
-            How many different things the states of one document say at this boundary, in nats: the \
-            matrix-based entropy of the Gram matrix of its states, centred and scaled to length 1, over \
-            its first 512 positions. High: every token has a direction of its own; low: compressed.
-            """)
-    public static let curvature = Metric(
-        name: "curvature", title: "Curvature",
-        explanation: """
-            Mean angle, in radians, between one step from token to token and the next. 0: a straight \
-            path; 2π/3 (2.09): what states unrelated to one another give.
-            """)
-    public static let geometry = [effectiveRank, participationRatio, promptEntropy, curvature]
-
-    public static let perBoundary = lens + geometry
 }

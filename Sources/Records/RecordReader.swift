@@ -1,4 +1,5 @@
 import Files
+import OrderedCollections
 
 /// Reads the members of a record and says, when one is missing or of the wrong kind, which one in
 /// which file.
@@ -101,13 +102,28 @@ struct RecordReader {
         return value
     }
 
-    /// Every pair of members `name` and `name_se`.
-    func estimates() -> [String: Estimate] {
+    /// Every pair of members `name` and `name_se`, in the order of the file.
+    func estimates() -> LayersRecord.Metrics {
         let members = json.objectValue ?? [:]
         return members.keys.reduce(into: [:]) { estimates, name in
             guard let error = members[name + "_se"] else { return }
             estimates[name] = Estimate(
                 mean: members[name]?.doubleValue, standardError: error.doubleValue)
         }
+    }
+
+    /// Every list of heads' values, by the name of the metric.
+    func heads() -> OrderedDictionary<String, [Double?]> {
+        let ending = LayersRecord.headsEnding
+        return (json.objectValue ?? [:]).reduce(into: [:]) { heads, member in
+            guard member.key.hasSuffix(ending), let values = member.value.arrayValue else { return }
+            heads[String(member.key.dropLast(ending.count))] = values.map(\.doubleValue)
+        }
+    }
+
+    /// The step of a row; nil where the file names none.
+    func step() throws(FileError) -> LayersRecord.Step? {
+        guard json["layer"] != nil, json["layer"] != .null else { return nil }
+        return LayersRecord.Step(layer: try int("layer"), iteration: json["iteration"]?.intValue)
     }
 }

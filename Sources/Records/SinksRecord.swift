@@ -41,21 +41,3 @@ public struct SinksRecord: Sendable, Equatable {
             first: try reader.int("first"), massive: try reader.int("massive"))
     }
 }
-
-extension Metric {
-    /// The same mean over positions without attention sinks, as written beside it.
-    public var withoutSinks: Metric {
-        Metric(
-            name: name + "_nosink", title: title + ", no sinks",
-            explanation: "\(title) over the positions that are no attention sinks.")
-    }
-
-    /// The means over positions, each of which has a twin without attention sinks.
-    public static let overPositions =
-        [angularDistance, blockInfluence, contribution, contributionCosine] + lens
-
-    /// Each metric, followed by its twin where it has one.
-    public static func withTwins(_ metrics: [Metric]) -> [Metric] {
-        metrics.flatMap { overPositions.contains($0) ? [$0, $0.withoutSinks] : [$0] }
-    }
-}

@@ -1,6 +1,7 @@
 import Analysis
 import ArgumentParser
 import Commands
+import Corpus
 import Probing
 import Records
 import Reporting
@@ -42,7 +43,7 @@ struct Probe: ParsableCommand {
     @OptionGroup(title: "Data options") var data: DataOptions
     @OptionGroup(title: "Lens options") var tuned: TunedLensOptions
     @OptionGroup(title: "Linear probe options") var probing: LinearProbeOptions
-    @OptionGroup(title: "Split options (linear probes only)") var split: SplitOptions
+    @OptionGroup(title: "Split options") var split: SplitOptions
     @OptionGroup var output: OutputOptions
 
     @Option(
@@ -54,12 +55,27 @@ struct Probe: ParsableCommand {
     @Option(
         help: ArgumentHelp(
             "Only these passes, separated by commas.",
+            discussion: ChosenPasses.help + " The split needs angular.", valueName: "pass,…"),
+        transform: ChosenPasses.init)
+    var passes = ChosenPasses()
+
+    @Option(
+        help: ArgumentHelp(
+            "The positions of each document that the lens reads: all, last or every:N.",
             discussion:
-                "angular, influence, contribution, lens, geometry, probes; all but the last by default. The "
-                + "split needs angular.",
-            valueName: "pass,…"),
-        transform: parsePasses)
-    var passes: Set<ProbePass> = ProbePass.standard
+                "The lens is most of a run's work. Its means are over these positions, and the files "
+                + "say which.", valueName: "which"),
+        transform: PositionSelection.init(argument:))
+    var lensPositions: PositionSelection = .all
+
+    @Option(
+        help: ArgumentHelp(
+            "Stop when a metric's standard error is at most this at every layer or boundary.",
+            discussion:
+                "Such as --until \"kl_to_final 0.02\". Documents are added until then, 20 at least; "
+                + "--data and --sequences bound them.", valueName: "metric bound"),
+        transform: StandardErrorBound.init(argument:))
+    var until: StandardErrorBound?
 
     @Option(
         help: ArgumentHelp(
@@ -113,11 +129,20 @@ struct Probe: ParsableCommand {
         if sinks == .keep, !passes.contains(.geometry) {
             throw ValidationError("--sinks is for the geometry pass, which --passes leaves out")
         }
-        if split.split != nil, probing.depth(named: passes.contains(.probes)) == .none {
+        if lensPositions != .all, !passes.contains(.lens) {
             throw ValidationError(
-                "--split is for linear probes, which this run does not make; add --probes ridge")
+                "--lens-positions is for the lens pass, which --passes leaves out")
         }
-        if probing.probes == ProbeDepth.none, passes.contains(.probes) {
+        if let until,
+            !passes.measuring.contains(where: { pass in
+                pass.declaration.metrics.contains { $0.name == until.metric }
+            })
+        {
+            throw ValidationError(
+                "--until \(until.metric): no pass of this run measures it; add its pass to --passes"
+            )
+        }
+        if probing.probes == ProbeDepth.none, passes.includesProbes {
             throw ValidationError("--probes none and --passes …,probes contradict each other")
         }
     }
@@ -125,27 +150,16 @@ struct Probe: ParsableCommand {
     func run() throws {
         let run = ProbeRun(
             model: model, data: data, passes: passes, lens: tuned, probing: probing, split: split,
-            sensitivity: sensitivity, sinks: sinks, hashed: hash, out: out, overwrite: overwrite,
+            sensitivity: sensitivity, sinks: sinks, lensPositions: lensPositions, until: until,
+            hashed: hash, out: out, overwrite: overwrite,
             quiet: output.quiet)
         let (layers, split, _) = try run.run()
         try Terminal.write(
             TerminalSummary.text(
-                layers: layers, split: split, style: .detect(), width: TerminalStyle.width()))
+                layers: layers, split: split, passes: MeasuringPass.all.map(\.declaration),
+                style: .detect(), width: TerminalStyle.width()))
         try Terminal.write("\nReport: \(out)/report.html\n")
     }
 }
 
 extension SinksRecord.Policy: ExpressibleByArgument {}
-
-private func parsePasses(_ text: String) throws -> Set<ProbePass> {
-    var passes: Set<ProbePass> = []
-    for name in text.split(separator: ",", omittingEmptySubsequences: false) {
-        guard let pass = ProbePass(rawValue: String(name)) else {
-            throw ValidationError(
-                "no pass \"\(name)\"; there are "
-                    + ProbePass.allCases.map(\.rawValue).joined(separator: ", "))
-        }
-        passes.insert(pass)
-    }
-    return passes
-}

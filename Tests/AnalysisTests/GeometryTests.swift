@@ -59,6 +59,21 @@ func geometry(
     return geometry
 }
 
+extension BoundaryGeometry {
+    /// By name, for each boundary.
+    func metrics() throws -> [[String: Estimate]] {
+        try dimensions().enumerated().map { boundary, dimensions in
+            var metrics = [
+                "effective_rank": Estimate(mean: dimensions?.effectiveRank, standardError: nil),
+                "participation_ratio": Estimate(
+                    mean: dimensions?.participationRatio, standardError: nil),
+            ]
+            for table in shapes { metrics[table.metric.name] = table.estimate(boundary) }
+            return metrics
+        }
+    }
+}
+
 @Suite struct GeometryTests {
     private func close(
         _ ours: Double?, _ theirs: Double?, _ tolerance: Double, _ what: String,

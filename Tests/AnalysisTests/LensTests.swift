@@ -125,7 +125,8 @@ private func angle(_ a: [Float], _ b: [Float]) -> (distance: Double, cosine: Dou
             sums.append(angles.map { ($0.reduce(0, +), Double($0.count)) })
             lasts.append(angles.map { $0[$0.count - 1] })
         }
-        #expect(result.documentDistances.count == 2)
+        let distances = result.evidence.rows(Metric.angularDistanceLast.name)
+        #expect(distances.count == 2)
         for layer in 0..<model.configuration.layerCount {
             let values = sums.map { $0[layer] }
             let total = values.reduce(0) { $0 + $1.count }
@@ -137,7 +138,7 @@ private func angle(_ a: [Float], _ b: [Float]) -> (distance: Double, cosine: Dou
             #expect(abs(error - (2 * squares).squareRoot() / total) < 1e-12)
             for document in 0..<2 {
                 #expect(
-                    abs(result.documentDistances[document][layer] - lasts[document][layer]) < 1e-12)
+                    abs(distances[document][layer] - lasts[document][layer]) < 1e-12)
             }
         }
     }

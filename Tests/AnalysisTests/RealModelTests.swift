@@ -39,7 +39,7 @@ struct RealGolden: CustomTestStringConvertible, Sendable {
         let result = try Probe(model: model).run(documents)
 
         func compare(
-            _ metric: Metric, _ part: String, _ values: [[String: Estimate]], tolerance: Double
+            _ metric: Metric, _ part: String, _ values: [LayersRecord.Metrics], tolerance: Double
         ) throws {
             for suffix in ["", "_se"] {
                 guard let list = expected[part]?[metric.name + suffix]?.arrayValue else {
@@ -92,7 +92,7 @@ struct RealGolden: CustomTestStringConvertible, Sendable {
         let results = try [Arithmetic.f32, .bf16Rounded, .bf16].filter(\.isAvailable).map {
             try Probe(model: Transformer.load(checkpoint, arithmetic: $0)).run(documents)
         }
-        func means(_ metric: Metric, _ values: [[String: Estimate]]) throws -> [Double] {
+        func means(_ metric: Metric, _ values: [LayersRecord.Metrics]) throws -> [Double] {
             try values.map { try #require($0[metric.name]?.mean) }
         }
         let angular = try results.map {

@@ -157,7 +157,11 @@ import Testing
         #expect(
             throws: AnalysisError.model(
                 .nonFiniteLogit(id: 0, place: "boundary 2 of the tuned lens", position: 0))
-        ) { try Probe(model: model, tuned: lens).run(Self.documents) }
+        ) {
+            var options = ProbeOptions()
+            options.tuned = lens
+            return try Probe(model: model, options: options).run(Self.documents)
+        }
     }
 
     @Test(arguments: values) func theHeadNamesRowAndPosition(_ value: Float) throws {

@@ -146,10 +146,12 @@ import Testing
         defer { withExtendedLifetime(folder) {} }
         let documents = Self.documents(added: 0)
         let dropped = try Probe(model: model).run(documents)
-        let kept = try Probe(model: model, sinks: .keep).run(documents)
+        var keeping = ProbeOptions()
+        keeping.sinks = .keep
+        let kept = try Probe(model: model, options: keeping).run(documents)
         #expect(kept.sinks?.policy == .keep)
         #expect(kept.sinks?.massive == dropped.sinks?.massive)
-        let geometry = Set(Metric.geometry.map(\.name))
+        let geometry = Set(MeasuringPass.geometry.declaration.metrics.map(\.name))
         for (one, other) in zip(dropped.layers, kept.layers) { #expect(one == other) }
         for (one, other) in zip(dropped.boundaries, kept.boundaries) {
             #expect(

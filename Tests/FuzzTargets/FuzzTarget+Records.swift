@@ -1,4 +1,5 @@
 import Activations
+import Analysis
 import Checkpoints
 import Commands
 import Files
@@ -29,9 +30,14 @@ extension FuzzTarget {
         let split = read("split") { try SplitRecord.read($0, path: $1) }
         let run = read("run") { try RunRecord.read($0, path: $1) }
         if let layers, let split {
-            _ = HTMLReport.page(layers: layers, split: split, run: run)
+            _ = HTMLReport.page(
+                layers: layers, split: split, run: run, passes: MeasuringPass.all.map(\.declaration)
+            )
             let style = TerminalStyle(color: false)
-            checkVisible(TerminalSummary.text(layers: layers, split: split, style: style))
+            checkVisible(
+                TerminalSummary.text(
+                    layers: layers, split: split, passes: MeasuringPass.all.map(\.declaration),
+                    style: style))
             // What is written must be what is read.
             _ = try LayersRecord.read(layers.json, path: "again")
             _ = layers.csv

@@ -1,3 +1,4 @@
+import Analysis
 import Files
 import Foundation
 import Plans
@@ -70,9 +71,11 @@ enum Fixtures {
                         "curvature": estimate(2.1 - 0.2 * depth),
                     ])
             },
-            cka: (0...count).map { row in
-                (0...count).map { column in exp(-0.01 * pow(Double(row - column), 2)) }
-            })
+            matrices: [
+                "cka": (0...count).map { row in
+                    (0...count).map { column in exp(-0.01 * pow(Double(row - column), 2)) }
+                }
+            ])
     }
 
     /// Kneedle's curves over a decreasing curve, in the form the selector writes.
@@ -201,3 +204,6 @@ extension Fixtures {
             })
     }()
 }
+
+/// What the passes say of themselves.
+let declarations = MeasuringPass.all.map(\.declaration)

@@ -1,3 +1,4 @@
+import Analysis
 import Files
 import Foundation
 import Records
@@ -7,10 +8,11 @@ import Testing
 /// Structure of the report, not its looks: those are judged by eye.
 @Suite struct HTMLReportTests {
     static let abstained = HTMLReport.page(
-        layers: Fixtures.layers(), split: Fixtures.abstained(), run: Fixtures.run)
+        layers: Fixtures.layers(), split: Fixtures.abstained(), run: Fixtures.run,
+        passes: declarations)
     static let proposed = HTMLReport.page(
         layers: Fixtures.layers(Fixtures.olmoDistances), split: Fixtures.proposed,
-        run: Fixtures.run)
+        run: Fixtures.run, passes: declarations)
 
     @Test(arguments: [true, false]) func isWellFormedAndSelfContained(abstains: Bool) {
         let page = abstains ? Self.abstained : Self.proposed
@@ -57,7 +59,7 @@ import Testing
                 #expect(text.contains(mean + error), "\(name)")
             }
         }
-        for metric in Metric.perLayer + Metric.perBoundary {
+        for metric in declarations.metrics(.layer) + declarations.metrics(.boundary) {
             #expect(text.contains(metric.title))
             #expect(text.contains(metric.explanation.split(separator: " ").joined(separator: " ")))
         }
@@ -123,7 +125,9 @@ import Testing
     func toleratesPartialEvidence(values: JSON) {
         var split = Fixtures.abstained()
         split.evidence["kneedle"] = .init(proposal: nil, values: values)
-        let reader = PageReader(HTMLReport.page(layers: Fixtures.layers(), split: split, run: nil))
+        let reader = PageReader(
+            HTMLReport.page(layers: Fixtures.layers(), split: split, run: nil, passes: declarations)
+        )
         #expect(reader.problem == nil)
         #expect(reader.text.contains("by itself proposes nothing"))
         #expect(reader.text.contains("(no run.json)"))
@@ -138,7 +142,8 @@ import Testing
                 mean: nil, standardError: nil)
         }
         let reader = PageReader(
-            HTMLReport.page(layers: layers, split: Fixtures.abstained(), run: nil))
+            HTMLReport.page(
+                layers: layers, split: Fixtures.abstained(), run: nil, passes: declarations))
         #expect(reader.problem == nil)
         #expect(
             reader.text.contains("Not measured in this run: Contribution, Contribution cosine."))
@@ -150,7 +155,8 @@ import Testing
     @Test func theGeometryIsDrawnAndLeftOutWhereItWasNotMeasured() {
         var layers = Fixtures.layers()
         let page = PageReader(
-            HTMLReport.page(layers: layers, split: Fixtures.abstained(), run: nil))
+            HTMLReport.page(
+                layers: layers, split: Fixtures.abstained(), run: nil, passes: declarations))
         #expect(page.problem == nil)
         for id in ["effective-rank", "prompt-entropy", "curvature", "cka"] {
             #expect(page.values("id").contains("\(id)-title"), "\(id)")
@@ -159,23 +165,25 @@ import Testing
         #expect(page.values("class").count { $0 == "heat" } >= pairs)
         #expect(page.text.contains("Neighbours differ most at boundaries 0 and 1: 0.990."))
 
-        layers.cka?[3][4] = nil
-        layers.cka?[4][3] = 0.5
+        layers.matrices["cka"]?[3][4] = nil
+        layers.matrices["cka"]?[4][3] = 0.5
         let gap = PageReader(
-            HTMLReport.page(layers: layers, split: Fixtures.abstained(), run: nil))
+            HTMLReport.page(
+                layers: layers, split: Fixtures.abstained(), run: nil, passes: declarations))
         #expect(gap.problem == nil)
         #expect(
             gap.values("class").count { $0 == "heat" } < page.values("class").count { $0 == "heat" }
         )
 
-        layers.cka = nil
+        layers.matrices["cka"] = nil
         for index in layers.boundaries.indices {
-            for metric in Metric.geometry {
+            for metric in MeasuringPass.geometry.declaration.metrics {
                 layers.boundaries[index].metrics[metric.name] = nil
             }
         }
         let without = PageReader(
-            HTMLReport.page(layers: layers, split: Fixtures.abstained(), run: nil))
+            HTMLReport.page(
+                layers: layers, split: Fixtures.abstained(), run: nil, passes: declarations))
         #expect(without.problem == nil)
         #expect(!without.values("id").contains("geometry"))
     }
@@ -186,12 +194,14 @@ import Testing
         layers.sinks = SinksRecord(policy: .drop, positions: 6_144, first: 12, massive: 3)
         for index in layers.layers.indices {
             let metrics = layers.layers[index].metrics
-            for metric in Metric.perLayer where Metric.overPositions.contains(metric) {
+            for metric in declarations.metrics(.layer) where metric.isOverPositions {
                 layers.layers[index].metrics[metric.withoutSinks.name] = metrics[metric.name]
             }
         }
         func page() -> PageReader {
-            PageReader(HTMLReport.page(layers: layers, split: Fixtures.abstained(), run: nil))
+            PageReader(
+                HTMLReport.page(
+                    layers: layers, split: Fixtures.abstained(), run: nil, passes: declarations))
         }
         let alike = page()
         #expect(alike.problem == nil)
@@ -235,7 +245,8 @@ import Testing
         layers.layers[3].metrics["probe_selectivity"] = Estimate(mean: 0.4242, standardError: nil)
         layers.layers[3].scores["rank_score"] = 7.125
         let text = PageReader(
-            HTMLReport.page(layers: layers, split: Fixtures.abstained(), run: nil)
+            HTMLReport.page(
+                layers: layers, split: Fixtures.abstained(), run: nil, passes: declarations)
         ).text
         #expect(text.contains("probe selectivity") && text.contains("0.4242"))
         #expect(text.contains("Rank score") && text.contains("7.125"))
@@ -248,7 +259,7 @@ import Testing
                 ? LayersRecord(
                     model: Fixtures.model(layers: 0), data: Fixtures.data, precision: "f32",
                     layers: [], boundaries: []) : Fixtures.layers(distances),
-            split: Fixtures.abstained(distances), run: nil)
+            split: Fixtures.abstained(distances), run: nil, passes: declarations)
         #expect(PageReader(page).problem == nil)
         #expect(!page.contains("nan") && !page.contains("inf\""))
     }
@@ -256,12 +267,13 @@ import Testing
     @Test(arguments: [1e-300, 1e-12, 1e12, 1e300, .infinity, .nan])
     func anyMagnitudeGivesAPage(value: Double) {
         var layers = Fixtures.layers([0.3, 0.2, 0.1, 0.2])
-        for name in Metric.perLayer.map(\.name) {
+        for name in declarations.metrics(.layer).map(\.name) {
             layers.layers[1].metrics[name] = Estimate(mean: value, standardError: value / 3)
             layers.layers[2].metrics[name] = Estimate(mean: -value, standardError: value)
         }
         let page = HTMLReport.page(
-            layers: layers, split: Fixtures.abstained([0.3, 0.2, 0.1, 0.2]), run: nil)
+            layers: layers, split: Fixtures.abstained([0.3, 0.2, 0.1, 0.2]), run: nil,
+            passes: declarations)
         let reader = PageReader(page)
         #expect(reader.problem == nil)
         let coordinates = ["x", "y", "width", "height", "cx", "cy", "d"].flatMap(reader.values)
@@ -281,7 +293,7 @@ import Testing
         run.versions[hostile] = hostile
         run.selfChecks.append(.init(name: hostile, value: .nan, limit: 1))
         let page = HTMLReport.page(
-            layers: Fixtures.layers(path: hostile), split: split, run: run)
+            layers: Fixtures.layers(path: hostile), split: split, run: run, passes: declarations)
         let reader = PageReader(page)
         #expect(reader.problem == nil)
         #expect(reader.count("script") == 1)
@@ -295,7 +307,8 @@ import Testing
         for _ in 0..<3 {
             #expect(
                 HTMLReport.page(
-                    layers: Fixtures.layers(), split: Fixtures.abstained(), run: Fixtures.run)
+                    layers: Fixtures.layers(), split: Fixtures.abstained(), run: Fixtures.run,
+                    passes: declarations)
                     == Self.abstained)
         }
     }

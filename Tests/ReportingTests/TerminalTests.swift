@@ -1,3 +1,4 @@
+import Analysis
 import Foundation
 import Records
 import Reporting
@@ -67,9 +68,11 @@ private func stripped(_ text: String) -> String {
 
     @Test func summariesAsWritten() throws {
         let abstained = TerminalSummary.text(
-            layers: Fixtures.layers(), split: Fixtures.abstained(), style: .plain, width: 80)
+            layers: Fixtures.layers(), split: Fixtures.abstained(), passes: declarations,
+            style: .plain, width: 80)
         let proposed = TerminalSummary.text(
             layers: Fixtures.layers(Fixtures.olmoDistances), split: Fixtures.proposed,
+            passes: declarations,
             style: .plain, width: 80)
         let golden = try String(
             contentsOf: Locations.golden("reporting/summaries.txt"), encoding: .utf8)
@@ -80,6 +83,7 @@ private func stripped(_ text: String) -> String {
         let distances = (0..<80).map { 0.1 + 0.3 / Double($0 + 1) }
         let text = TerminalSummary.text(
             layers: Fixtures.layers(distances), split: Fixtures.abstained(distances),
+            passes: declarations,
             style: .plain, width: width)
         let chart = text.components(separatedBy: "Alternatives")[0]
         for line in chart.split(separator: "\n") {
@@ -90,7 +94,7 @@ private func stripped(_ text: String) -> String {
     @Test func colourAddsNothingButColour() {
         func text(_ color: Bool) -> String {
             TerminalSummary.text(
-                layers: Fixtures.layers(), split: Fixtures.abstained(),
+                layers: Fixtures.layers(), split: Fixtures.abstained(), passes: declarations,
                 style: TerminalStyle(color: color))
         }
         #expect(!text(false).contains("\u{1B}"))
@@ -108,7 +112,8 @@ private func stripped(_ text: String) -> String {
         layers.layers[0].metrics = [:]
         var split = Fixtures.abstained([0.4])
         split.abstention = "a \u{1B}[31mmodel of one layer"
-        let text = TerminalSummary.text(layers: layers, split: split, style: .plain)
+        let text = TerminalSummary.text(
+            layers: layers, split: split, passes: declarations, style: .plain)
         #expect(text.hasPrefix("No split proposed\nA ␛[31mmodel of one layer. Selector: kneedle."))
         #expect(text.contains("There is no alternative to rank."))
         #expect(!text.contains("by layer"))

@@ -20,6 +20,7 @@ package final class BoundaryGeometry: Tap {
     private let alignment: KernelAlignment
     private let sample: TokenSample
     private let sinks: SinkFinder?
+    private let blocks: MomentBlocks?
     /// [boundaries][block, d], the current block of positions.
     private let block: FloatBuffer
     private let blockRows: Int
@@ -42,9 +43,11 @@ package final class BoundaryGeometry: Tap {
     ///   - sinks: names what is left out; its `begin`, `observe` and `end` are called before those of this
     ///     tap. nil keeps all positions but those of added tokens.
     ///   - textTokens: tokens of the whole text without added ones; nil when these documents are all of it.
+    ///   - textDocuments: documents of the whole text, which the jackknife's blocks are made of; nil for no
+    ///     jackknife.
     package init(
         boundaries: Int, width: Int, documents: [Document], sinks: SinkFinder? = nil,
-        textTokens: Int? = nil
+        textTokens: Int? = nil, textDocuments: Int? = nil
     ) {
         self.boundaries = boundaries
         self.width = width
@@ -52,6 +55,9 @@ package final class BoundaryGeometry: Tap {
         let longest = documents.map(\.tokens.count).max() ?? 1
         shape = DocumentShape(boundaries: boundaries, width: width, longest: longest)
         alignment = KernelAlignment(boundaries: boundaries, width: width)
+        blocks = textDocuments.flatMap {
+            MomentBlocks(boundaries: boundaries, width: width, documents: $0)
+        }
         sample = TokenSample(
             tokens: textTokens
                 ?? documents.reduce(0) { $0 + $1.tokens.count - $1.addedTokens })
@@ -67,6 +73,8 @@ package final class BoundaryGeometry: Tap {
         first = sinks == nil ? document.addedTokens : SinkFinder.firstOrdinary(document)
         shape.begin(document, first: first)
         waiting = []
+        blocks?.begin(document: index) { self.moments.moments[StatePlace(.resid, index: $0)] }
+        alignment.begin(block: blocks?.block)
     }
 
     package func observe(_ activation: Activation) {
@@ -139,9 +147,10 @@ package final class BoundaryGeometry: Tap {
     /// Tokens that CKA looked at.
     package var alignedTokens: Int { alignment.tokens }
 
-    /// By name, for each boundary. Values of the whole run have no standard error.
+    /// Effective rank and participation ratio at each boundary; nil where undefined. They are of the whole
+    /// run and have no standard error.
     /// - Throws: `AnalysisError.momentsOutOfRange`.
-    package func metrics() throws(AnalysisError) -> [[String: Estimate]] {
+    package func dimensions() throws(AnalysisError) -> [Spectrum.Dimensions?] {
         try moments.check()
         var dimensions = [Spectrum.Dimensions?](repeating: nil, count: boundaries)
         let sums = (0..<boundaries).map { moments.moments[StatePlace(.resid, index: $0)] }
@@ -149,14 +158,26 @@ package final class BoundaryGeometry: Tap {
             nonisolated(unsafe) let places = places
             Parallel.forEach(boundaries) { places[$0] = sums[$0]?.dimensions() }
         }
-        return (0..<boundaries).map { boundary in
-            var metrics = shape.estimates(boundary: boundary)
-            metrics[Metric.effectiveRank.name] = Estimate(
-                mean: dimensions[boundary]?.effectiveRank, standardError: nil)
-            metrics[Metric.participationRatio.name] = Estimate(
-                mean: dimensions[boundary]?.participationRatio, standardError: nil)
-            return metrics
-        }
+        return dimensions
+    }
+
+    /// Prompt entropy and curvature, by document.
+    package var shapes: [DocumentTable] { [shape.entropies, shape.curvatures] }
+
+    /// Ranks and CKA without one block of documents after the other; none where there are too few
+    /// documents, or where the blocks' sums take more than `MomentBlocks.mostBytes`.
+    package func jackknife() -> [JackknifeValues] {
+        guard let blocks else { return [] }
+        let found = blocks.dimensions { self.moments.moments[StatePlace(.resid, index: $0)] }
+        return [
+            JackknifeValues(
+                name: Metric.effectiveRank.name,
+                values: found.map { $0.map { $0?.effectiveRank ?? .nan } }),
+            JackknifeValues(
+                name: Metric.participationRatio.name,
+                values: found.map { $0.map { $0?.participationRatio ?? .nan } }),
+            JackknifeValues(name: "cka", values: alignment.alignmentsWithoutBlocks()),
+        ]
     }
 
     package func alignments() -> [[Double?]] { alignment.alignments() }

@@ -34,7 +34,8 @@ final class DocumentShape: Tap {
     private var first = 0
     /// The angle of each boundary at the last of its three positions.
     private var angles: PositionValues
-    private var means: [(entropy: DocumentMean, curvature: DocumentMean)]
+    let entropies: DocumentTable
+    let curvatures: DocumentTable
 
     /// - Parameter longest: positions of the longest document.
     init(boundaries: Int, width: Int, longest: Int) {
@@ -44,7 +45,8 @@ final class DocumentShape: Tap {
         angles = PositionValues(series: boundaries, room: longest)
         kept = FloatBuffer(count: boundaries * room * width)
         before = FloatBuffer(count: boundaries * 2 * width)
-        means = Array(repeating: (DocumentMean(), DocumentMean()), count: boundaries)
+        entropies = DocumentTable(.promptEntropy, places: boundaries)
+        curvatures = DocumentTable(.curvature, places: boundaries)
     }
 
     func wants(_ site: Site) -> Bool { site == .resid }
@@ -123,8 +125,8 @@ final class DocumentShape: Tap {
     func end(leftOut: [Bool]) {
         let ordinary = (first..<max(first, min(length, first + room))).filter { !leftOut[$0] }
         let rows = ordinary.map { $0 - first }
-        var entropies = [Double?](repeating: nil, count: boundaries)
-        entropies.withUnsafeMutableBufferPointer { places in
+        var found = [Double?](repeating: nil, count: boundaries)
+        found.withUnsafeMutableBufferPointer { places in
             nonisolated(unsafe) let places = places
             let (kept, room, width) = (self.kept, self.room, self.width)
             Parallel.forEach(boundaries) { boundary in
@@ -136,13 +138,9 @@ final class DocumentShape: Tap {
             }
         }
         let broken = leftOut.indices.map { leftOut[max(0, $0 - 2)...$0].contains(true) }
-        for boundary in 0..<boundaries {
-            if let entropy = entropies[boundary] {
-                means[boundary].entropy.add(sum: entropy, count: 1)
-            }
-            let turns = angles.sum(
-                boundary, min(first + 2, length)..<length, without: broken)
-            means[boundary].curvature.add(sum: turns.sum, count: turns.count)
+        entropies.add { boundary in found[boundary].map { ($0, 1) } ?? (0, 0) }
+        curvatures.add { boundary in
+            angles.sum(boundary, min(first + 2, length)..<length, without: broken)
         }
     }
 
@@ -187,12 +185,5 @@ final class DocumentShape: Tap {
             return DoubleMatrix.eigenvalues(overwriting: gram, order: order)
                 .flatMap(Spectrum.entropy)
         }
-    }
-
-    func estimates(boundary: Int) -> [String: Estimate] {
-        [
-            Metric.promptEntropy.name: means[boundary].entropy.estimate,
-            Metric.curvature.name: means[boundary].curvature.estimate,
-        ]
     }
 }

@@ -22,6 +22,13 @@ package final class KernelAlignment {
     /// [boundaries, boundaries], sums of HSIC₁ over batches; the lower triangle.
     private var sums: [Double]
     private var batches = 0
+    /// The jackknife's block of documents that runs; nil without blocks.
+    private var block: Int?
+    /// The same sums over the batches that begin in a block.
+    private var blockSums: [[Double]] = []
+    private var blockBatches: [Int] = []
+    /// The block in which the current batch began.
+    private var batchBlock = 0
     /// Tokens taken in.
     package private(set) var tokens = 0
 
@@ -32,9 +39,19 @@ package final class KernelAlignment {
         sums = Array(repeating: 0, count: boundaries * boundaries)
     }
 
+    /// The document that comes next belongs to this block of the jackknife.
+    package func begin(block: Int?) {
+        self.block = block
+        guard block != nil, blockSums.isEmpty else { return }
+        blockSums = Array(
+            repeating: Array(repeating: 0, count: sums.count), count: JackknifeBlocks.count)
+        blockBatches = Array(repeating: 0, count: JackknifeBlocks.count)
+    }
+
     /// Takes in one token.
     /// - Parameter state: its state [d] at a boundary.
     package func add(_ state: (Int) -> UnsafePointer<Float>) {
+        if filled == 0 { batchBlock = block ?? 0 }
         for boundary in 0..<boundaries {
             memcpy(
                 batch.pointer + (boundary * room + filled) * width, state(boundary), width * 4)
@@ -71,12 +88,16 @@ package final class KernelAlignment {
             let factor = 2 / (Double(rows) * Double(rows - 3))
             for row in 0..<boundaries {
                 for column in 0...row {
-                    sums[row * boundaries + column] +=
-                        factor * products[row * boundaries + column]
+                    let term = factor * products[row * boundaries + column]
+                    sums[row * boundaries + column] += term
+                    if !blockSums.isEmpty {
+                        blockSums[batchBlock][row * boundaries + column] += term
+                    }
                 }
             }
         }
         batches += 1
+        if !blockBatches.isEmpty { blockBatches[batchBlock] += 1 }
     }
 
     /// The strict lower triangle of U, row by row, for states [rows, width].
@@ -124,6 +145,23 @@ package final class KernelAlignment {
     /// A text with less than one batch is one smaller batch; four tokens are the least.
     package func alignments() -> [[Double?]] {
         if batches == 0, filled >= 4 { take(filled) }
+        return alignments(of: sums)
+    }
+
+    /// The lower triangle without the diagonal, row by row, leaving out the batches that begin in one block
+    /// after the other; NaN where undefined, or where nothing is left. Ask for `alignments` before.
+    package func alignmentsWithoutBlocks() -> [[Double]] {
+        blockSums.indices.map { block in
+            let rest = zip(sums, blockSums[block]).map { $0 - $1 }
+            let found = alignments(of: rest)
+            let isEmpty = batches == blockBatches[block]
+            return (0..<boundaries).flatMap { row in
+                (0..<row).map { isEmpty ? .nan : found[row][$0] ?? .nan }
+            }
+        }
+    }
+
+    private func alignments(of sums: [Double]) -> [[Double?]] {
         func sum(_ row: Int, _ column: Int) -> Double {
             sums[max(row, column) * boundaries + min(row, column)]
         }

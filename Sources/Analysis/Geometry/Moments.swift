@@ -176,6 +176,38 @@ public final class Moments: @unchecked Sendable {
         }
     }
 
+    /// The sums rounded to f32, [(d + 1)(d + 2)/2].
+    func copySums(into out: UnsafeMutablePointer<Float>) {
+        for place in 0..<(width + 1) * (width + 2) / 2 { out[place] = Float(products.value(place)) }
+    }
+
+    /// Effective rank and participation ratio of the rows that are not in a block, whose sums are the
+    /// difference of two that `copySums` gave.
+    /// - Parameters:
+    ///   - last: the sums at the block's end.
+    ///   - first: those at its beginning; nil for the first block.
+    func dimensions(
+        without last: UnsafePointer<Float>, less first: UnsafePointer<Float>?
+    ) -> Spectrum.Dimensions? {
+        func rest(_ place: Int) -> Double {
+            products.value(place) - Double(last[place]) + Double(first?[place] ?? 0)
+        }
+        let row = Self.place(width, 0)
+        let count = rest(row + width).rounded()
+        guard count > 1 else { return nil }
+        return ScratchPool.shared.withDoubles(width * width) { matrix in
+            for i in 0..<width {
+                let mean = rest(row + i) / count
+                for j in 0...i {
+                    matrix[i * width + j] =
+                        (rest(Self.place(i, j)) - rest(row + j) * mean) / (count - 1)
+                }
+            }
+            return DoubleMatrix.eigenvalues(overwriting: matrix, order: width)
+                .flatMap(Spectrum.dimensions)
+        }
+    }
+
     // MARK: The state as words
 
     /// All that `init(width:words:)` needs to go on, in the one form that equal states have.

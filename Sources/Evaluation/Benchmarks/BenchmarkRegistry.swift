@@ -1,4 +1,5 @@
 import Files
+
 /// The benchmarks of the paper on Encode, Think, Decode, one a line.
 public enum BenchmarkRegistry {
     public static let all: [Benchmark] = [

@@ -10,18 +10,13 @@ public enum HTMLReport {
     /// - Parameters:
     ///   - layers: Any of its metrics may be missing; what was not measured is named, not drawn.
     ///   - run: How the run was made; nil when only the measurements are at hand.
+    ///   - passes: what measuring passes say of their metrics, and what is drawn of them.
     /// - Returns: The same bytes for the same records.
-    public static func page(layers: LayersRecord, split: SplitRecord, run: RunRecord?) -> String {
-        let content = ReportContent(layers: layers, split: split, run: run)
-        let sections = [
-            content.verdict, content.facts, content.distanceSection, content.writingSection,
-            content.lensSection, content.tunedLensSection, content.geometrySection,
-            content.sinksSection,
-            content.probesSection,
-            content.selectionSection, content.tables,
-            content.glossary,
-            content.reproduction,
-        ].compactMap { $0 }
+    public static func page(
+        layers: LayersRecord, split: SplitRecord, run: RunRecord?, passes: [PassDeclaration]
+    ) -> String {
+        let content = ReportContent(layers: layers, split: split, run: run, passes: passes)
+        let sections = content.sections
         let links = sections.dropFirst().map { section -> Markup in
             "<a href=\"#\(section.id)\">\(section.short)</a>"
         }
@@ -77,6 +72,16 @@ struct ReportContent {
     let layers: LayersRecord
     let split: SplitRecord
     let run: RunRecord?
+    let passes: [PassDeclaration]
+
+    /// Every section of the page, in order. One that has nothing to show is left out.
+    var sections: [ReportSection] {
+        let before: [ReportSection?] = [verdict, facts]
+        let after: [ReportSection?] = [
+            sinksSection, probesSection, selectionSection, tables, glossary, reproduction,
+        ]
+        return before.compactMap { $0 } + passSections + after.compactMap { $0 }
+    }
 
     /// The last part of the model's path.
     var modelName: String {
@@ -125,12 +130,30 @@ struct ReportContent {
         ].filter { $0.to > $0.from }
     }
 
-    func layerPoints(_ metric: Metric) -> [LineChart.Point]? {
-        Self.points(layers.layers.map { ($0.index, $0.metrics[metric.name]) })
+    /// By layer or boundary, as the metric has it; nil when nothing was measured.
+    func points(_ metric: Metric) -> [LineChart.Point]? {
+        metric.place == .layer
+            ? Self.points(layers.layers.map { ($0.index, $0.metrics[metric.name]) })
+            : Self.points(layers.boundaries.map { ($0.index, $0.metrics[metric.name]) })
     }
 
-    func boundaryPoints(_ metric: Metric) -> [LineChart.Point]? {
-        Self.points(layers.boundaries.map { ($0.index, $0.metrics[metric.name]) })
+    /// Values of the model without loops, each where its layer first runs; nil of a run without loops.
+    func basePoints(_ metric: Metric) -> [LineChart.Point]? {
+        guard let base = layers.base else { return nil }
+        if metric.place == .layer {
+            return Self.points(
+                base.layers.compactMap { row in
+                    let place = layers.layers.first { $0.step?.layer == row.index }?.index
+                    return place.map { ($0, row.metrics[metric.name]) }
+                })
+        }
+        return Self.points(
+            base.boundaries.compactMap { row in
+                let place =
+                    row.index == 0
+                    ? 0 : layers.boundaries.first { $0.step?.layer == row.index - 1 }?.index
+                return place.map { ($0, row.metrics[metric.name]) }
+            })
     }
 
     /// nil when nothing was measured, so that no empty picture is drawn.

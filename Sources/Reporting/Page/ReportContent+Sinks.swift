@@ -13,20 +13,22 @@ extension ReportContent {
         var rest: [LineChart.Point]
     }
 
+    private var overPositions: [Metric] { passes.flatMap(\.metrics).filter(\.isOverPositions) }
+
     /// The means that differ from their twins: at a layer or boundary by more than a twentieth of the twin
     /// there, and of its median size, which keeps values near 0 from differing by nothing.
     private var sinkDifferences: [SinkDifference] {
         let layerRows = layers.layers.map { ($0.index, $0.metrics) }
         let boundaryRows = layers.boundaries.map { ($0.index, $0.metrics) }
-        return Metric.overPositions.compactMap { metric in
-            let isLayers = Metric.perLayer.contains(metric)
+        return overPositions.compactMap { metric in
+            let isLayers = metric.place == .layer
             return difference(
                 metric, isLayers ? "layer" : "boundary", isLayers ? layerRows : boundaryRows)
         }
     }
 
     private func difference(
-        _ metric: Metric, _ place: String, _ rows: [(Int, [String: Estimate])]
+        _ metric: Metric, _ place: String, _ rows: [(Int, LayersRecord.Metrics)]
     ) -> SinkDifference? {
         func points(_ name: String) -> [LineChart.Point] {
             rows.map { index, metrics in
@@ -58,7 +60,7 @@ extension ReportContent {
         guard let sinks = layers.sinks else { return nil }
         let metrics = layers.layers.map(\.metrics) + layers.boundaries.map(\.metrics)
         let names = Set(metrics.flatMap(\.keys))
-        guard Metric.overPositions.contains(where: { names.contains($0.withoutSinks.name) }) else {
+        guard overPositions.contains(where: { names.contains($0.withoutSinks.name) }) else {
             return nil
         }
         let differences = sinkDifferences

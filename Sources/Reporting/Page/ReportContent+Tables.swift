@@ -1,54 +1,33 @@
 import Records
 
 extension ReportContent {
+    private typealias Rows = [(index: Int, metrics: LayersRecord.Metrics)]
+
     var tables: ReportSection {
-        var parts: [Markup] = []
-        let layerNames = names(layers.layers.map(\.metrics))
-        if !layerNames.isEmpty {
-            parts.append(
-                table(
-                    "By layer", first: "Layer",
-                    metrics: Metric.ordered(layerNames, known: Metric.perLayer),
-                    rows: layers.layers.map { ($0.index, $0.metrics) }))
-        }
-        let boundaryNames = names(layers.boundaries.map(\.metrics))
-        if !boundaryNames.isEmpty {
-            parts.append(
-                table(
-                    "By boundary", first: "Boundary",
-                    metrics: Metric.ordered(boundaryNames, known: Metric.perBoundary),
-                    rows: layers.boundaries.map { ($0.index, $0.metrics) }))
-        }
-        let tunedNames = names(layers.boundaries.map(\.tuned))
-        if !tunedNames.isEmpty {
-            parts.append(
-                table(
-                    "Tuned lens", first: "Boundary",
-                    metrics: Metric.ordered(tunedNames, known: Metric.lens),
-                    rows: layers.boundaries.map { ($0.index, $0.tuned) }))
-        }
-        let twins: [(String, String, [Metric], [(Int, [String: Estimate])])] = [
-            (
-                "By layer, without sinks", "Layer", Metric.perLayer,
-                layers.layers.map { ($0.index, $0.metrics) }
-            ),
-            (
-                "By boundary, without sinks", "Boundary", Metric.lens,
-                layers.boundaries.map { ($0.index, $0.metrics) }
-            ),
-            (
-                "Tuned lens, without sinks", "Boundary", Metric.lens,
-                layers.boundaries.map { ($0.index, $0.tuned) }
-            ),
+        let byLayer: Rows = layers.layers.map { ($0.index, $0.metrics) }
+        let byBoundary: Rows = layers.boundaries.map { ($0.index, $0.metrics) }
+        let tuned: Rows = layers.boundaries.map { ($0.index, $0.tuned) }
+        let groups: [(title: String, first: String, rows: Rows)] = [
+            ("By layer", "Layer", byLayer), ("By boundary", "Boundary", byBoundary),
+            ("Tuned lens", "Boundary", tuned),
         ]
-        for (title, first, metrics, rows) in twins {
-            let present = metrics.map(\.withoutSinks).filter { twin in
-                rows.contains { $0.1[twin.name] != nil }
+        var parts: [Markup] = []
+        // Twins have tables of their own.
+        for twins in [false, true] {
+            for group in groups {
+                let metrics = described(group.rows).filter {
+                    $0.name.hasSuffix(Metric.twinEnding) == twins
+                }
+                guard !metrics.isEmpty else { continue }
+                parts.append(
+                    table(
+                        group.title + (twins ? ", without sinks" : ""), first: group.first,
+                        metrics: metrics, rows: group.rows))
             }
-            guard !present.isEmpty else { continue }
-            parts.append(table(title, first: first, metrics: present, rows: rows))
         }
         if let scores = scoresTable { parts.append(scores) }
+        // Sections of which nothing was measured are left out; what they would have shown is named here.
+        let missing: Markup? = missing(passes.flatMap(\.metrics))
         let intro: Markup = """
             <p>Mean, and in small type the standard error over documents; “–” where undefined. \
             <code>layers.csv</code> beside this file has all digits.</p>
@@ -57,16 +36,21 @@ extension ReportContent {
             id: "tables", title: "All numbers", short: "Tables",
             body: parts.isEmpty
                 ? "<p class=\"note\">This run measured nothing per layer or boundary.</p>"
-                : "\(intro)\(parts)")
+                : "\(intro)\(parts)\(missing)")
     }
 
-    /// Names of metrics but those of twins, which have tables of their own.
-    private func names(_ metrics: [[String: Estimate]]) -> Set<String> {
-        Set(metrics.flatMap(\.keys)).subtracting(Metric.overPositions.map(\.withoutSinks.name))
+    /// The metrics of rows in the order of the file, as their passes describe them.
+    private func described(_ rows: Rows) -> [Metric] {
+        let known = passes.flatMap(\.metrics).flatMap(\.withTwin)
+        var names: [String] = []
+        for name in rows.flatMap(\.metrics.keys) where !names.contains(name) { names.append(name) }
+        return names.map { name in
+            known.first { $0.name == name } ?? .undescribed(name)
+        }
     }
 
     private func table(
-        _ title: String, first: String, metrics: [Metric], rows: [(Int, [String: Estimate])]
+        _ title: String, first: String, metrics: [Metric], rows: Rows
     ) -> Markup {
         let head = metrics.map { metric -> Markup in
             "<th scope=\"col\" class=\"number\" title=\"\(metric.name)\">\(metric.title)</th>"
@@ -115,21 +99,26 @@ extension ReportContent {
     }
 
     var glossary: ReportSection {
-        let layerNames = names(layers.layers.map(\.metrics)).union(Metric.perLayer.map(\.name))
-        let boundaryNames = names(layers.boundaries.map(\.metrics)).union(
-            Metric.perBoundary.map(\.name))
-        let metrics =
-            Metric.ordered(layerNames, known: Metric.perLayer)
-            + Metric.ordered(boundaryNames, known: Metric.perBoundary)
-        let entries = metrics.map { metric -> Markup in
-            let note: Markup? = metric.note.map {
-                """
-                <p class="formula">\($0.formula)</p><p class="source">\($0.source.markup)</p>
-                """
+        let declared = passes.metrics(.layer) + passes.metrics(.boundary)
+        let others =
+            (described(layers.layers.map { ($0.index, $0.metrics) })
+            + described(layers.boundaries.map { ($0.index, $0.metrics) }))
+            .filter { other in
+                !other.name.hasSuffix(Metric.twinEnding)
+                    && !declared.contains { $0.name == other.name }
             }
+        let entries = (declared + others).map { metric -> Markup in
+            let note: Markup? =
+                metric.formula.isEmpty
+                ? nil
+                : """
+                <p class="formula">\(metric.formula)</p><p class="source">\(metric.source.markup)</p>
+                """
+            let unit: Markup? = metric.unit.isEmpty ? nil : " In \(metric.unit)."
+            let high: Markup? = metric.high.isEmpty ? nil : " High: \(metric.high)."
             return """
                 <div><dt>\(metric.title) <code>\(metric.name)</code></dt>\
-                <dd><p>\(metric.explanation)</p>\(note)</dd></div>
+                <dd><p>\(metric.explanation)\(unit)\(high)</p>\(note)</dd></div>
 
                 """
         }
@@ -244,5 +233,15 @@ enum ShellWords {
                     || "-_./:=,@%+".unicodeScalars.contains($0))
         }
         return isPlain && !word.isEmpty ? word : "'" + word.replacing("'", with: "'\\''") + "'"
+    }
+}
+
+extension Metric {
+    /// One that no pass here describes, of a file by another version.
+    static func undescribed(_ name: String) -> Metric {
+        Metric(
+            name: name, title: name.replacing("_", with: " "), place: .layer,
+            explanation: "Written by a pass that this report has no description for.", formula: "",
+            high: "", source: Citation(text: "", address: nil))
     }
 }

@@ -6,7 +6,8 @@ import Records
 public enum TerminalSummary {
     /// - Parameter width: Columns to keep to; texts break, tables do not.
     public static func text(
-        layers: LayersRecord, split: SplitRecord, style: TerminalStyle, width: Int = 80
+        layers: LayersRecord, split: SplitRecord, passes: [PassDeclaration], style: TerminalStyle,
+        width: Int = 80
     ) -> String {
         let columns = min(max(width, 40), 100)
         var parts: [String] = []
@@ -15,12 +16,15 @@ public enum TerminalSummary {
             ?? style.bold(style.ink(.yellow, "No split proposed"))
         let paragraph = TerminalText.wrapped(TerminalText.visible(verdict(split)), to: columns)
         parts.append(([title] + paragraph).map { $0 + "\n" }.joined())
-        if let chart = chart(layers, split, style, columns) { parts.append(chart) }
+        if let chart = chart(layers, split, passes, style, columns) { parts.append(chart) }
         if let table = alternatives(split, style) { parts.append(table) }
         if let table = probes(layers, style) { parts.append(table) }
         if let sinks = layers.sinks {
-            let measured = layers.boundaries.contains { boundary in
-                Metric.geometry.contains { boundary.metrics[$0.name] != nil }
+            let measured = passes.contains { pass in
+                pass.leavesOutSinks
+                    && pass.metrics.contains {
+                        layers.boundaryMeans($0.name).contains { $0 != nil }
+                    }
             }
             parts.append(
                 wrapped(
@@ -51,11 +55,12 @@ public enum TerminalSummary {
     }
 
     private static func chart(
-        _ layers: LayersRecord, _ split: SplitRecord, _ style: TerminalStyle, _ width: Int
+        _ layers: LayersRecord, _ split: SplitRecord, _ passes: [PassDeclaration],
+        _ style: TerminalStyle, _ width: Int
     ) -> String? {
-        // The curve that ETD reads; the other one when only that was measured.
-        let metric = [Metric.angularDistanceLast, .angularDistance].first {
-            layers.layerMeans($0).contains { $0 != nil }
+        // The first curve over layers: the one that ETD reads, where it was measured.
+        let metric = passes.metrics(.layer).first {
+            layers.layerMeans($0.name).contains { $0 != nil }
         }
         guard let metric else { return nil }
         var zones: [(range: Range<Int>, name: String, ink: TerminalStyle.Ink)] = []
@@ -68,7 +73,7 @@ public enum TerminalSummary {
         } else if let leading = split.alternatives.first?.split {
             zones = [(leading.thinkRange, "alternative", .yellow)]
         }
-        let chart = TerminalChart(values: layers.layerMeans(metric), zones: zones)
+        let chart = TerminalChart(values: layers.layerMeans(metric.name), zones: zones)
         return style.bold("\(metric.title), by layer") + "\n"
             + chart.text(style: style, width: width)
     }

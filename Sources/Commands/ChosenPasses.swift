@@ -1,0 +1,106 @@
+import Activations
+import Analysis
+import ArgumentParser
+import Corpus
+import Files
+import Records
+
+/// The value of `--passes`.
+public struct ChosenPasses: Sendable {
+    /// The name of linear probes, which run on examples of their own.
+    private static let probes = "probes"
+
+    public var measuring = MeasuringPass.standard
+    public var includesProbes = false
+
+    /// Those of a run that names no passes.
+    public init() {}
+
+    /// - Throws: `ValidationError` for a name that none has.
+    @Sendable public init(_ text: String) throws {
+        measuring = []
+        for name in text.split(separator: ",", omittingEmptySubsequences: false).map(String.init) {
+            if name == Self.probes {
+                includesProbes = true
+            } else if let pass = MeasuringPass.named(name) {
+                measuring.append(pass)
+            } else {
+                let known = MeasuringPass.all.map(\.name) + [Self.probes]
+                throw ValidationError(
+                    "no pass \"\(name)\""
+                        + (NearestName.of(name, among: known).map { "; did you mean \"\($0)\"?" }
+                            ?? "; there are \(known.joined(separator: ", "))"))
+            }
+        }
+    }
+
+    public func contains(_ pass: MeasuringPass) -> Bool {
+        measuring.contains { $0.name == pass.name }
+    }
+
+    /// One line for each pass, for `--help`.
+    public static var help: String {
+        (MeasuringPass.all.map { pass in
+            "\(pass.name)\(pass.isStandard ? "" : "*") (\(pass.declaration.summary))"
+        } + ["\(probes)* (linear probes)"]).joined(separator: ", ")
+            + ". All but those with * by default."
+    }
+}
+
+extension StandardErrorBound {
+    /// Reads `kl_to_final 0.02`.
+    /// - Throws: `ValidationError`.
+    @Sendable public init(argument: String) throws {
+        let parts = argument.split(whereSeparator: { $0 == " " || $0 == "=" })
+        let metrics = MeasuringPass.all.flatMap(\.declaration.metrics)
+        guard parts.count == 2, let bound = Double(parts[1]), bound > 0, bound.isFinite else {
+            throw ValidationError(
+                "\"\(argument)\" is not a metric and a bound, such as \"kl_to_final 0.02\"")
+        }
+        let name = String(parts[0])
+        guard metrics.contains(where: { $0.name == name }) else {
+            throw ValidationError(
+                "no metric \"\(name)\""
+                    + (NearestName.of(name, among: metrics.map(\.name)).map {
+                        "; did you mean \"\($0)\"?"
+                    } ?? "; there are \(metrics.map(\.name).joined(separator: ", "))"))
+        }
+        self.init(metric: name, bound: bound)
+    }
+}
+
+extension EvidenceFile {
+    /// The same with a probe's values in the place of any that were there.
+    func adding(_ evidence: ProbeEvidence, base: ProbeEvidence?) -> EvidenceFile {
+        var file = self
+        file.sha256 = evidence.sha256
+        file.tokens = evidence.tokens.map(Int64.init)
+        file.probe = Self.probe(evidence)
+        file.base = base.map(Self.probe) ?? Probe()
+        return file
+    }
+
+    private static func probe(_ evidence: ProbeEvidence) -> Probe {
+        var probe = Probe()
+        for table in evidence.tables {
+            let copy = Table(
+                name: table.name, places: table.places, sums: table.sums, counts: table.counts)
+            if table.place == .layer {
+                probe.layers.append(copy)
+            } else {
+                probe.boundaries.append(copy)
+            }
+        }
+        probe.blocks = evidence.pairs.map { pairs in
+            Blocks(
+                name: pairs.name, pairs: pairs.pairs.map { [Int32($0.0), Int32($0.1)] },
+                values: pairs.values)
+        }
+        probe.jackknife = evidence.jackknife.map { name, values in
+            Table(
+                name: name, places: values.first?.count ?? 0, sums: values.flatMap(\.self),
+                counts: nil)
+        }
+        return probe
+    }
+}
