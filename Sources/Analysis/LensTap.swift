@@ -166,7 +166,7 @@ public final class LensTap: Tap {
         let extra = layout.boundaries - boundaries
         try lens.read(
             stacked, layout, positions: waiting.count, targets: waiting.map(\.target),
-            finalLogits: finalLogits, position: { waiting[$0].position }, place: place
+            finalLogits: finalLogits, documentPositions: waiting.map(\.position), place: place
         ) { index, readings in
             let slot = waiting[index]
             // Rows that only the self-check asked for are not measured.

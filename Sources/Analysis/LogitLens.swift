@@ -87,12 +87,12 @@ public final class LogitLens {
     ///   - finalLogits: if given, receives the last boundary's logits of the first positions, as many
     ///     as it has room for: [rows, V].
     ///   - place: names a row of a position for an error, such as "boundary 3".
-    ///   - position: of a row of the block in its document, for an error.
+    ///   - documentPositions: of each position of the block in its document, for an error.
     ///   - body: called in order of positions with the readings of all boundaries.
     /// - Throws: `ModelError.nonFiniteLogit`, before `body` is called.
     func read(
         _ normed: PackedRows, _ layout: Layout, positions: Int, targets: [Int32],
-        finalLogits: FloatBuffer? = nil, position documentPosition: (Int) -> Int,
+        finalLogits: FloatBuffer? = nil, documentPositions: [Int],
         place: (_ row: Int) -> String,
         _ body: (_ position: Int, _ readings: [Reading]) -> Void
     ) throws(ModelError) {
@@ -113,7 +113,7 @@ public final class LogitLens {
         for row in 0..<count where states[row].non_finite_id >= 0 {
             throw .nonFiniteLogit(
                 id: Int(states[row].non_finite_id), place: place(row % boundaries),
-                position: documentPosition(row / boundaries))
+                position: documentPositions[row / boundaries])
         }
         for position in 0..<positions {
             let rows = states + position * boundaries

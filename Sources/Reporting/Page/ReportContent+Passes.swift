@@ -6,7 +6,8 @@ extension ReportContent {
     /// The sections of which something was measured.
     var passSections: [ReportSection] { passes.sections.compactMap(section) }
 
-    private func section(_ section: PassSection) -> ReportSection? {
+    /// nil where nothing of it was measured.
+    func section(_ section: PassSection) -> ReportSection? {
         let figures = section.figures.map { ($0.isWide, picture($0)) }
         let wide = figures.filter(\.0).compactMap(\.1)
         let pairs = figures.filter { !$0.0 }.compactMap(\.1)
@@ -29,12 +30,10 @@ extension ReportContent {
         }
     }
 
-    /// Names each metric once that has no value.
+    /// Names the metrics that have no value, in the order of the files.
     func missing(_ metrics: [Metric]) -> Markup? {
-        var names: [String] = []
-        for metric in metrics where points(metric) == nil && !names.contains(metric.title) {
-            names.append(metric.title)
-        }
+        let names = passes.flatMap(\.metrics).filter { metrics.contains($0) && points($0) == nil }
+            .map(\.title)
         guard !names.isEmpty else { return nil }
         return "<p class=\"note\">Not measured in this run: \(names.joined(separator: ", ")).</p>"
     }
