@@ -133,7 +133,8 @@ let package = Package(
         .executableTarget(
             name: "etd-analyze",
             dependencies: [
-                "Files", "Corpus", "Records", "Analysis", "Probing", "Reporting", "Commands",
+                "Files", "Corpus", "Records", "Activations", "Analysis", "Probing", "Reporting",
+                "Commands",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ]),
         .executableTarget(

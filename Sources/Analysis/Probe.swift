@@ -24,6 +24,8 @@ public final class Probe {
         public var documents = 0
         /// Whether the bound that was asked for was met; nil without one.
         public var metBound: Bool?
+        /// What a shard keeps for `merge`, beside its evidence.
+        public var kept: ShardSums?
     }
 
     private let model: Transformer
@@ -56,16 +58,18 @@ public final class Probe {
             let loop = try DocumentLoop(
                 model: model, plan: plan, longest: context.longest,
                 taps: passes.isEmpty ? [] : [measuring])
+            let first = options.shard?.first ?? 0
             for (index, document) in documents.enumerated() {
                 if index == 0 {
-                    result.selfChecks = try runChecked(document, loop, measurements, progress)
+                    result.selfChecks = try runChecked(
+                        document, first, loop, measurements, progress)
                     // What one document shows to be wrong need not run through the others.
                     for check in result.selfChecks where !(check.value <= check.limit) {
                         throw AnalysisError.selfCheckFailed(
                             name: check.name, value: check.value, limit: check.limit)
                     }
                 } else {
-                    try loop.run(document, index: index) { positions, _ in
+                    try loop.run(document, index: first + index) { positions, _ in
                         progress(positions.count)
                     }
                 }
@@ -77,15 +81,23 @@ public final class Probe {
             }
             try loop.finish()
             if options.until != nil { result.metBound = result.metBound ?? false }
-            try collect(measurements, context, into: &result)
+            let found = try zip(passes, measurements).map { ($0, try $1.results()) }
+            result.evidence = ProbeEvidence(documents.prefix(result.documents))
+            result.collect(found, plan: plan, layers: model.configuration.layerCount)
+            if !passes.isEmpty {
+                let counts = context.sinks.counts
+                result.sinks = SinksRecord(
+                    policy: options.sinks, positions: counts.positions, first: counts.first,
+                    massive: counts.massive)
+            }
         } catch { throw AnalysisError(error) }
         return result
     }
 
     /// The first document, with the checks that every run makes.
     private func runChecked(
-        _ document: Document, _ loop: DocumentLoop, _ measurements: [any PassMeasurement],
-        _ progress: (Int) -> Void
+        _ document: Document, _ index: Int, _ loop: DocumentLoop,
+        _ measurements: [any PassMeasurement], _ progress: (Int) -> Void
     ) throws -> [RunRecord.SelfCheck] {
         let residual = ResidualSumCheck(
             width: model.configuration.hiddenSize, boundaries: plan.steps.count + 1)
@@ -96,7 +108,7 @@ public final class Probe {
             let room = FloatBuffer(count: rows * model.configuration.vocabularySize)
             if pass.fillLogits(room) { logits = room }
         }
-        try loop.run(document, index: 0, extra: [residual]) {
+        try loop.run(document, index: index, extra: [residual]) {
             positions, states throws(ModelError) in
             progress(positions.count)
             if let logits, positions.lowerBound == 0 {
@@ -107,32 +119,33 @@ public final class Probe {
         }
         return [residual.result] + checks
     }
+}
 
+extension Probe.Result {
     /// Puts together what the passes have measured, each metric where its declaration has it.
-    private func collect(
-        _ measurements: [any PassMeasurement], _ context: PassContext, into result: inout Result
-    ) throws {
-        let isLooped = plan != .identity(layers: model.configuration.layerCount)
+    /// - Parameter layers: of the model.
+    mutating func collect(
+        _ found: [(pass: MeasuringPass, results: PassResults)], plan: LayerPlan, layers count: Int
+    ) {
+        let isLooped = plan != .identity(layers: count)
         func step(_ index: Int) -> LayersRecord.Step? {
             guard isLooped, index >= 0 else { return nil }
             let step = plan.steps[index]
             return LayersRecord.Step(layer: step.layer, iteration: step.iteration)
         }
-        result.layers = (0..<context.steps).map {
+        layers = plan.steps.indices.map {
             LayersRecord.Layer(index: $0, step: step($0), metrics: [:], scores: [:])
         }
-        var boundaries = (0..<context.boundaries).map {
+        var rows = (0...plan.steps.count).map {
             LayersRecord.Boundary(index: $0, step: step($0 - 1), metrics: [:])
         }
         var hasBoundaries = false
-        result.evidence = ProbeEvidence(context.documents.prefix(result.documents))
-        for (pass, measurement) in zip(passes, measurements) {
-            let found = try measurement.results()
+        for (pass, found) in found {
             for metric in pass.declaration.metrics.flatMap(\.withTwin) {
                 let values: [Estimate]
                 if let table = found.tables.first(where: { $0.metric == metric }) {
                     values = (0..<table.places).map(table.estimate)
-                    result.evidence.add(table)
+                    evidence.add(table)
                 } else if let whole = found.whole.first(where: { $0.metric == metric }) {
                     values = whole.values.map { Estimate(mean: $0, standardError: nil) }
                 } else {
@@ -140,42 +153,36 @@ public final class Probe {
                 }
                 for (place, value) in values.enumerated() {
                     if metric.place == .layer {
-                        result.layers[place].metrics[metric.name] = value
+                        layers[place].metrics[metric.name] = value
                     } else {
-                        boundaries[place].metrics[metric.name] = value
+                        rows[place].metrics[metric.name] = value
                         hasBoundaries = true
                     }
                 }
             }
             for table in found.heads {
-                let heads = table.places / context.steps
-                for layer in 0..<context.steps {
-                    result.layers[layer].heads[table.metric.name] = (0..<heads).map {
+                let heads = table.places / max(1, layers.count)
+                for layer in layers.indices {
+                    layers[layer].heads[table.metric.name] = (0..<heads).map {
                         table.estimate(layer * heads + $0).mean
                     }
                 }
-                result.evidence.add(table, prefix: "", ending: "_heads")
+                evidence.add(table, ending: ProbeEvidence.headsEnding)
             }
             for table in found.tuned {
                 for place in 0..<table.places {
-                    boundaries[place].tuned[table.metric.name] = table.estimate(place)
+                    rows[place].tuned[table.metric.name] = table.estimate(place)
                 }
-                result.evidence.add(table, prefix: "tuned_")
+                evidence.add(table, prefix: ProbeEvidence.tunedBeginning)
             }
-            result.matrices += found.matrices
-            result.evidence.pairs =
-                result.evidence.pairs ?? found.pairs.map(ProbeEvidence.Pairs.init)
+            matrices += found.matrices
+            evidence.pairs = evidence.pairs ?? found.pairs.map(ProbeEvidence.Pairs.init)
             for values in found.jackknife {
-                result.evidence.jackknife.append((values.name, values.values))
+                evidence.jackknife.append((values.name, values.values))
             }
+            kept = kept ?? found.kept
         }
-        if hasBoundaries { result.boundaries = boundaries }
-        if !passes.isEmpty {
-            let counts = context.sinks.counts
-            result.sinks = SinksRecord(
-                policy: options.sinks, positions: counts.positions, first: counts.first,
-                massive: counts.massive)
-        }
+        if hasBoundaries { boundaries = rows }
     }
 }
 

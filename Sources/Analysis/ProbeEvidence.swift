@@ -13,6 +13,16 @@ public struct ProbeEvidence: Sendable {
         public var sums: [Double]
         /// n_d; nil where it is the document's number of tokens everywhere. [documents][places]
         public var counts: [Double]?
+
+        public init(
+            name: String, place: Metric.Place, places: Int, sums: [Double], counts: [Double]?
+        ) {
+            self.name = name
+            self.place = place
+            self.places = places
+            self.sums = sums
+            self.counts = counts
+        }
     }
 
     /// Of pairs of boundaries.
@@ -21,6 +31,12 @@ public struct ProbeEvidence: Sendable {
         public var pairs: [(Int, Int)]
         /// [documents][pairs]
         public var values: [Double]
+
+        public init(name: String, pairs: [(Int, Int)], values: [Double]) {
+            self.name = name
+            self.pairs = pairs
+            self.values = values
+        }
 
         init(_ values: PairValues) {
             name = values.name
@@ -37,6 +53,9 @@ public struct ProbeEvidence: Sendable {
     public var pairs: Pairs?
     /// Of statistics that are no sums: [blocks][values] by name.
     public var jackknife: [(name: String, values: [[Double]])] = []
+
+    static let headsEnding = "_heads"
+    static let tunedBeginning = "tuned_"
 
     public init() {}
 

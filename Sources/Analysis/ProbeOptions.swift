@@ -14,6 +14,24 @@ public struct ProbeOptions: Sendable {
     public var until: StandardErrorBound?
     /// Whether blocks of documents are kept for the jackknife of what is no sum over documents.
     public var makesEvidence = false
+    /// What part of the text this run sees; nil for all of it.
+    public var shard: Shard?
+
+    /// Consecutive documents of a text.
+    public struct Shard: Sendable, Equatable {
+        /// The number of the first document in the text.
+        public var first: Int
+        /// Of the whole text.
+        public var textDocuments: Int
+        /// Of the whole text, without added ones.
+        public var textTokens: Int
+
+        public init(first: Int, textDocuments: Int, textTokens: Int) {
+            self.first = first
+            self.textDocuments = textDocuments
+            self.textTokens = textTokens
+        }
+    }
 
     public init() {}
 }

@@ -1,9 +1,6 @@
-import Activations
 import Analysis
 import ArgumentParser
-import Corpus
 import Files
-import Records
 
 /// The value of `--passes`.
 public struct ChosenPasses: Sendable {
@@ -66,41 +63,5 @@ extension StandardErrorBound {
                     } ?? "; there are \(metrics.map(\.name).joined(separator: ", "))"))
         }
         self.init(metric: name, bound: bound)
-    }
-}
-
-extension EvidenceFile {
-    /// The same with a probe's values in the place of any that were there.
-    func adding(_ evidence: ProbeEvidence, base: ProbeEvidence?) -> EvidenceFile {
-        var file = self
-        file.sha256 = evidence.sha256
-        file.tokens = evidence.tokens.map(Int64.init)
-        file.probe = Self.probe(evidence)
-        file.base = base.map(Self.probe) ?? Probe()
-        return file
-    }
-
-    private static func probe(_ evidence: ProbeEvidence) -> Probe {
-        var probe = Probe()
-        for table in evidence.tables {
-            let copy = Table(
-                name: table.name, places: table.places, sums: table.sums, counts: table.counts)
-            if table.place == .layer {
-                probe.layers.append(copy)
-            } else {
-                probe.boundaries.append(copy)
-            }
-        }
-        probe.blocks = evidence.pairs.map { pairs in
-            Blocks(
-                name: pairs.name, pairs: pairs.pairs.map { [Int32($0.0), Int32($0.1)] },
-                values: pairs.values)
-        }
-        probe.jackknife = evidence.jackknife.map { name, values in
-            Table(
-                name: name, places: values.first?.count ?? 0, sums: values.flatMap(\.self),
-                counts: nil)
-        }
-        return probe
     }
 }

@@ -10,6 +10,8 @@ public enum CommandError: Error, Equatable, CustomStringConvertible {
     case flag(name: String, problem: String)
     /// Each tensor with its first row, or value of a vector, that holds NaN or Inf.
     case nonFiniteWeights(path: String, tensors: [String])
+    /// Runs that are no shards of one probe.
+    case shards(path: String, problem: String)
     /// A pass over the model at `path` could not be made or trusted.
     case pass(path: String, problem: String)
 
@@ -30,6 +32,7 @@ public enum CommandError: Error, Equatable, CustomStringConvertible {
             "\(path): \(tensors.count == 1 ? "1 tensor holds" : "\(tensors.count) tensors hold") NaN or Inf: "
                 + tensors.prefix(6).joined(separator: ", ") + (tensors.count > 6 ? ", …" : "")
                 + "; fetch the model again"
+        case .shards(let path, let problem): "\(path): \(problem)"
         case .pass(let path, let problem): "\(path): \(problem)"
         }
     }

@@ -65,7 +65,7 @@ public struct DumpOptions: ParsableArguments {
         help: ArgumentHelp(
             "Make only shard i of n, from 1: consecutive documents. `merge` joins them.",
             valueName: "i/n"),
-        transform: parseShard)
+        transform: DumpHeader.Shard.init(argument:))
     public var shard: DumpHeader.Shard?
 
     @Flag(
@@ -176,14 +176,4 @@ private func parseCompression(_ text: String) throws -> Int {
         return level
     }
     throw ValidationError("expected none or deflate:N with N from 1 to 9, not \"\(text)\"")
-}
-
-private func parseShard(_ text: String) throws -> DumpHeader.Shard {
-    let parts = text.split(separator: "/", omittingEmptySubsequences: false).map { Int($0) }
-    guard parts.count == 2, let index = parts[0], let count = parts[1], count <= 1_000_000,
-        index >= 1, index <= count
-    else {
-        throw ValidationError("expected i/n with i from 1 to n, such as 2/8, not \"\(text)\"")
-    }
-    return DumpHeader.Shard(index: index, count: count)
 }

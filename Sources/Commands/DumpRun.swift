@@ -195,12 +195,7 @@ public struct DumpRun {
 
     private func shard(of documents: [Document]) throws -> [Document] {
         guard let shard = dump.shard else { return documents }
-        let range = shard.documents(of: documents.count)
-        guard !range.isEmpty else {
-            throw CommandError.flag(
-                name: "--shard \(shard)",
-                problem: "the data has only \(documents.count) documents; give fewer shards")
-        }
+        let range = try shard.chosen(of: documents.count)
         return Array(documents[range])
     }
 

@@ -1,8 +1,18 @@
 import Activations
+import Files
 
-/// `etd-analyze merge`: joins shards of one dump.
+/// `etd-analyze merge`: joins shards of one dump, or of one probe, which are run folders.
 public enum MergeRun {
     public static func run(_ paths: [String], out: String, overwrite: Bool) throws {
+        let folders = paths.filter { Paths.kind($0) == .directory }
+        if !folders.isEmpty {
+            if let other = paths.first(where: { !folders.contains($0) }) {
+                throw CommandError.shards(
+                    path: other,
+                    problem: "is no folder of a run, as \(folders[0]) is; merge shards of one kind")
+            }
+            return try RunMerge.run(paths, out: out, overwrite: overwrite)
+        }
         try StreamedFile.make(out, overwrite: overwrite) { path in
             try merge(paths, to: path, overwrite: overwrite)
         }

@@ -25,6 +25,7 @@ public struct ProbeRun {
     public var sinks: SinksRecord.Policy
     public var lensPositions: PositionSelection
     public var until: StandardErrorBound?
+    public var shard: DumpHeader.Shard?
     public var hashed: Bool
     public var out: String
     public var overwrite: Bool
@@ -34,7 +35,8 @@ public struct ProbeRun {
         model: ModelOptions, data: DataOptions, passes: ChosenPasses, lens: TunedLensOptions,
         probing: LinearProbeOptions, split: SplitOptions, sensitivity: Double,
         sinks: SinksRecord.Policy = .drop, lensPositions: PositionSelection = .all,
-        until: StandardErrorBound? = nil, hashed: Bool, out: String, overwrite: Bool, quiet: Bool
+        until: StandardErrorBound? = nil, shard: DumpHeader.Shard? = nil, hashed: Bool, out: String,
+        overwrite: Bool, quiet: Bool
     ) {
         self.model = model
         self.data = data
@@ -46,6 +48,7 @@ public struct ProbeRun {
         self.sinks = sinks
         self.lensPositions = lensPositions
         self.until = until
+        self.shard = shard
         self.hashed = hashed
         self.out = out
         self.overwrite = overwrite
@@ -80,14 +83,25 @@ public struct ProbeRun {
         let tuned = try lens.lens(for: loaded)
         let opened = clock.seconds
 
-        let (documents, dataHash) = try data.read(for: loaded)
+        let (all, dataHash) = try data.read(for: loaded)
+        let documents: [Document]
+        var place: ProbeOptions.Shard?
+        if let shard {
+            let range = try shard.chosen(of: all.count)
+            documents = Array(all[range])
+            place = ProbeOptions.Shard(
+                first: range.lowerBound, textDocuments: all.count,
+                textTokens: all.reduce(0) { $0 + $1.tokens.count - $1.addedTokens })
+        } else {
+            documents = all
+        }
         let probes = try preparedProbes(loaded)
         let tokenized = clock.seconds
 
         let plan = try split.plan(for: loaded)
         let evidencePath = Paths.join(folder, RunDirectory.evidence)
         let earlier = try EvidenceFile.begin(evidencePath, sha256: documents.map(\.sha256))
-        let result = try measure(loaded, nil, documents, tuned: tuned?.lens)
+        let result = try measure(loaded, nil, documents, tuned: tuned?.lens, shard: place)
         let looped =
             plan == .identity(layers: loaded.model.configuration.layerCount)
             ? nil
@@ -114,8 +128,11 @@ public struct ProbeRun {
                 : LayersRecord.Base(layers: result.layers, boundaries: result.boundaries),
             lensPositions: lensPositions == .all ? nil : lensPositions.description,
             sinks: shown.sinks, tunedLens: try tuned.flatMap { try lens.record($0.header) })
+        layers.shard = shard?.description
         if let record = probed?.record { layers.take(record) }
-        let split = try selectSplit(loaded, modelRecord, result)
+        let split = try Self.selectSplit(
+            modelRecord, result, sensitivity: sensitivity,
+            costs: { Self.costs(of: $0, loaded.model) })
         let run = try runRecord(
             loaded, shown, tokens: tokens, dataHash: dataHash,
             timings: RunRecord.Timings(
@@ -126,13 +143,19 @@ public struct ProbeRun {
             layers: layers, split: split, run: run,
             evidence: earlier.adding(shown.evidence, base: looped == nil ? nil : result.evidence),
             to: folder)
+        if let shard, let place {
+            try ShardFile(shard: shard, place: place, sums: result.kept).write(
+                to: Paths.join(folder, ShardFile.name), boundaries: modelRecord.layers + 1,
+                width: modelRecord.hiddenSize)
+        }
         return (layers, split, run)
     }
 
     /// Runs the passes over documents.
     /// - Parameter plan: nil for the model as it is.
     private func measure(
-        _ loaded: LoadedModel, _ plan: LayerPlan?, _ documents: [Document], tuned: TunedLens?
+        _ loaded: LoadedModel, _ plan: LayerPlan?, _ documents: [Document], tuned: TunedLens?,
+        shard: ProbeOptions.Shard? = nil
     ) throws -> Probe.Result {
         var options = ProbeOptions()
         options.tuned = tuned
@@ -141,6 +164,7 @@ public struct ProbeRun {
         // The base has said which documents are enough.
         options.until = plan == nil ? until : nil
         options.makesEvidence = true
+        options.shard = shard
         let progress = ProgressReporter(
             label: plan == nil ? "probing" : "probing \(plan?.notation ?? "")",
             total: documents.reduce(0) { $0 + $1.tokens.count }, unit: "tokens", quiet: quiet)
@@ -218,26 +242,29 @@ public struct ProbeRun {
         }
     }
 
-    private func selectSplit(
-        _ loaded: LoadedModel, _ record: ModelRecord, _ result: Probe.Result
+    /// - Parameter costs: of a split; asked only for one that is proposed.
+    static func selectSplit(
+        _ record: ModelRecord, _ result: Probe.Result, sensitivity: Double,
+        costs: (Split) -> [SplitRecord.Cost]
     ) throws -> SplitRecord {
-        let model = loaded.model
         let name = Metric.angularDistanceLast.name
         return try AngularKneedleSelector(sensitivity: sensitivity).select(
             model: record, distances: result.layers.map { $0.metrics[name]?.mean },
-            documentDistances: result.evidence.rows(name),
-            cost: { split in
-                (1...5).compactMap { iterations in
-                    let plan = try? LayerPlan.split(
-                        encoder: split.encoder, think: split.think, decoder: split.decoder,
-                        iterations: iterations, layers: split.layers)
-                    return plan.map {
-                        SplitRecord.Cost(
-                            iterations: iterations, flopsPerToken: model.flopsPerToken($0),
-                            kvBytesPerToken: model.keyValueBytesPerToken($0))
-                    }
-                }
-            }, createdBy: Product.createdBy)
+            documentDistances: result.evidence.rows(name), cost: costs,
+            createdBy: Product.createdBy)
+    }
+
+    static func costs(of split: Split, _ model: Transformer) -> [SplitRecord.Cost] {
+        (1...5).compactMap { iterations in
+            let plan = try? LayerPlan.split(
+                encoder: split.encoder, think: split.think, decoder: split.decoder,
+                iterations: iterations, layers: split.layers)
+            return plan.map {
+                SplitRecord.Cost(
+                    iterations: iterations, flopsPerToken: model.flopsPerToken($0),
+                    kvBytesPerToken: model.keyValueBytesPerToken($0))
+            }
+        }
     }
 
     private func runRecord(

@@ -76,6 +76,7 @@ public enum RunDirectory {
     ) throws {
         // An older run's: from here on the directory does not claim to hold a whole run.
         unlink("\(path)/\(Self.run)")
+        unlink("\(path)/\(ShardFile.name)")
         try AtomicFile.write(layers.json, to: "\(path)/\(Self.layers)")
         try AtomicFile.write(layers.csv, to: "\(path)/\(table)")
         try AtomicFile.write(split.json, to: "\(path)/\(Self.split)")

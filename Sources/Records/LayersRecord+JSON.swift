@@ -12,6 +12,7 @@ extension LayersRecord {
             "boundaries": .array(boundaries.map(\.json)),
         ]
         if let plan { members["plan"] = .string(plan) }
+        if let shard { members["shard"] = .string(shard) }
         if let lensPositions { members["lens_positions"] = .string(lensPositions) }
         for (name, matrix) in matrices {
             members[name] = .array(matrix.map { row in .array(row.map { .number($0) }) })
@@ -36,7 +37,7 @@ extension LayersRecord {
     /// The same of what stands in the file at `path`.
     public static func read(_ json: JSON, path: String) throws(FileError) -> LayersRecord {
         let reader = try RecordReader(json, path: path, schema: schema)
-        return LayersRecord(
+        var record = LayersRecord(
             model: try ModelRecord(reader.member("model")),
             data: try DataRecord(reader.member("data")),
             precision: try reader.string("precision"),
@@ -50,6 +51,8 @@ extension LayersRecord {
                 ? nil : try ProbesRecord(reader.member("probes")),
             tunedLens: reader.json["tuned_lens"] == nil
                 ? nil : try TunedLensRecord(reader.member("tuned_lens")))
+        record.shard = reader.json["shard"]?.stringValue
+        return record
     }
 
     private static func layers(_ reader: RecordReader) throws(FileError) -> [Layer] {

@@ -106,6 +106,8 @@ public struct LayersRecord: Sendable, Equatable {
     public var base: Base?
     /// Which positions the lens read, such as `last`; nil for all.
     public var lensPositions: String?
+    /// Which shard of a run this is, such as `2/8`; nil for a whole one.
+    public var shard: String?
     /// What the geometry and the twins of means leave out; nil when neither was measured, or by a version
     /// that kept sinks.
     public var sinks: SinksRecord?

@@ -31,6 +31,8 @@ public struct Metric: Sendable, Equatable {
     public var place: Place
     /// Such as "nats"; empty for a number without one.
     public var unit: String
+    /// What values can be, rounding aside; an end is nil where there is none.
+    public var least, most: Double?
     public var formula: String
     /// What a high value means, in a few words.
     public var high: String
@@ -42,8 +44,9 @@ public struct Metric: Sendable, Equatable {
     public var hasHeads: Bool
 
     public init(
-        name: String, title: String, place: Place, unit: String = "", explanation: String,
-        formula: String, high: String, source: Citation, isOverPositions: Bool = false,
+        name: String, title: String, place: Place, unit: String = "", least: Double? = nil,
+        most: Double? = nil, explanation: String, formula: String, high: String, source: Citation,
+        isOverPositions: Bool = false,
         hasHeads: Bool = false
     ) {
         self.name = name
@@ -51,6 +54,8 @@ public struct Metric: Sendable, Equatable {
         self.place = place
         self.unit = unit
         self.explanation = explanation
+        self.least = least
+        self.most = most
         self.formula = formula
         self.high = high
         self.source = source

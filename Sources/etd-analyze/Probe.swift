@@ -1,3 +1,4 @@
+import Activations
 import Analysis
 import ArgumentParser
 import Commands
@@ -79,6 +80,15 @@ struct Probe: ParsableCommand {
 
     @Option(
         help: ArgumentHelp(
+            "Make only shard i of n, from 1: consecutive documents. `merge` joins the folders.",
+            discussion:
+                "The merged run has the bytes of one run. shard.h5 in the folder holds exact sums, "
+                + "some hundred MiB with the geometry pass.", valueName: "i/n"),
+        transform: DumpHeader.Shard.init(argument:))
+    var shard: DumpHeader.Shard?
+
+    @Option(
+        help: ArgumentHelp(
             "plain or tuned.",
             discussion:
                 "tuned needs --tuned, and is what --tuned means by itself; the plain readings are always "
@@ -129,6 +139,19 @@ struct Probe: ParsableCommand {
         if sinks == .keep, !passes.contains(.geometry) {
             throw ValidationError("--sinks is for the geometry pass, which --passes leaves out")
         }
+        if shard != nil {
+            let reason: String? =
+                if until != nil {
+                    "--until needs all documents in one run"
+                } else if probing.depth(named: passes.includesProbes) != .none {
+                    "linear probes read texts of their own; run them without --shard"
+                } else if split.split != nil {
+                    "a looped plan is measured in one run"
+                } else {
+                    nil
+                }
+            if let reason { throw ValidationError("--shard: \(reason)") }
+        }
         if lensPositions != .all, !passes.contains(.lens) {
             throw ValidationError(
                 "--lens-positions is for the lens pass, which --passes leaves out")
@@ -151,7 +174,7 @@ struct Probe: ParsableCommand {
         let run = ProbeRun(
             model: model, data: data, passes: passes, lens: tuned, probing: probing, split: split,
             sensitivity: sensitivity, sinks: sinks, lensPositions: lensPositions, until: until,
-            hashed: hash, out: out, overwrite: overwrite,
+            shard: shard, hashed: hash, out: out, overwrite: overwrite,
             quiet: output.quiet)
         let (layers, split, _) = try run.run()
         try Terminal.write(

@@ -59,19 +59,21 @@ func geometry(
     return geometry
 }
 
-extension BoundaryGeometry {
-    /// By name, for each boundary.
-    func metrics() throws -> [[String: Estimate]] {
-        try dimensions().enumerated().map { boundary, dimensions in
-            var metrics = [
-                "effective_rank": Estimate(mean: dimensions?.effectiveRank, standardError: nil),
-                "participation_ratio": Estimate(
-                    mean: dimensions?.participationRatio, standardError: nil),
-            ]
-            for table in shapes { metrics[table.metric.name] = table.estimate(boundary) }
-            return metrics
-        }
+/// Metrics by name, for each boundary, and the rest.
+func ended(
+    _ geometry: BoundaryGeometry
+) throws -> (metrics: [[String: Estimate]], results: GeometryResults) {
+    let results = try geometry.results()
+    let metrics = results.dimensions.enumerated().map { boundary, dimensions in
+        var metrics = [
+            "effective_rank": Estimate(mean: dimensions?.effectiveRank, standardError: nil),
+            "participation_ratio": Estimate(
+                mean: dimensions?.participationRatio, standardError: nil),
+        ]
+        for table in geometry.shapes { metrics[table.metric.name] = table.estimate(boundary) }
+        return metrics
     }
+    return (metrics, results)
 }
 
 @Suite struct GeometryTests {
@@ -121,10 +123,10 @@ extension BoundaryGeometry {
                 length: length, added: entry.arrayValue?[1].intValue ?? 0)
         }
         let found = geometry(documents, width: width, sinks: finder(documents))
-        let metrics = try found.metrics()
+        let (metrics, results) = try ended(found)
         let boundaries = try #require(expected["boundaries"]?.arrayValue)
         for (boundary, values) in boundaries.enumerated() {
-            let moments = try #require(found.moments.moments[StatePlace(.resid, index: boundary)])
+            let moments = try #require(results.moments[boundary])
             #expect(moments.count == values["count"]?.intValue)
             let covariance = (values["covariance"]?.arrayValue ?? []).map { row in
                 (row.arrayValue ?? []).compactMap(\.doubleValue)
@@ -167,7 +169,7 @@ extension BoundaryGeometry {
                 try close(estimate.standardError, both?[1], 1e-10, "\(metric.name)_se")
             }
         }
-        let cka = found.alignments()
+        let cka = results.alignments
         for (row, values) in try #require(expected["cka"]?.arrayValue).enumerated() {
             for (column, value) in (values.arrayValue ?? []).enumerated() {
                 try close(cka[row][column], value.doubleValue, 1e-9, "CKA \(row), \(column)")
@@ -194,7 +196,7 @@ extension BoundaryGeometry {
             }
         }
         let document = FedDocument(states: [states], length: length)
-        let metrics = try geometry([document], width: width).metrics()[0]
+        let metrics = try ended(geometry([document], width: width)).metrics[0]
         let effective = try #require(metrics["effective_rank"]?.mean)
         let ratio = try #require(metrics["participation_ratio"]?.mean)
         #expect(ratio <= effective + 1e-9)
@@ -263,7 +265,7 @@ extension BoundaryGeometry {
         let noise = random.normals(length * width)
         let still = [Float](repeating: 2, count: length * width)
         let document = FedDocument(states: [straight, zigzag, noise, still], length: length)
-        let metrics = try geometry([document], width: width).metrics()
+        let metrics = try ended(geometry([document], width: width)).metrics
         #expect(try #require(metrics[0]["curvature"]?.mean) < 1e-6)
         #expect(abs(try #require(metrics[1]["curvature"]?.mean) - .pi) < 1e-6)
         #expect(abs(try #require(metrics[2]["curvature"]?.mean) - 2 * .pi / 3) < 0.15)
@@ -279,7 +281,8 @@ extension BoundaryGeometry {
         let lone = FedDocument(states: [random.normals(4)], length: 1)
         let onlyAdded = FedDocument(states: [random.normals(4)], length: 1, added: 1)
         let found = geometry([lone, onlyAdded], width: 4)
-        #expect(try found.metrics()[0].values.allSatisfy { $0.mean == nil })
-        #expect(found.alignments() == [[nil]])
+        let (metrics, results) = try ended(found)
+        #expect(metrics[0].values.allSatisfy { $0.mean == nil })
+        #expect(results.alignments == [[nil]])
     }
 }

@@ -287,3 +287,56 @@ extension TensorFixture {
         return (texts?[1] ?? []).map(Int32.init)
     }
 }
+
+@Suite struct ProbeShardTests {
+    /// Shards add up to the values of one run, bit for bit, whatever is measured and however they are cut.
+    @Test(arguments: [2, 3, 7])
+    func shardsGiveOneRun(_ count: Int) throws {
+        let model = try Transformer.load(
+            Checkpoint.open(Locations.golden("models/gemma3").path))
+        var random = SeededRandom(5)
+        let documents = (0..<41).map { number in
+            Document(
+                tokens: (0..<20 + number % 5).map { _ in
+                    Int32(truncatingIfNeeded: random.next() >> 33) % 100
+                }, addedTokens: number % 2)
+        }
+        let tokens = documents.reduce(0) { $0 + $1.tokens.count - $1.addedTokens }
+        var options = ProbeOptions()
+        options.makesEvidence = true
+        options.lensPositions = .every(3)
+        func run(_ range: Range<Int>, shard: ProbeOptions.Shard?) throws -> Probe.Result {
+            options.shard = shard
+            return try Probe(model: model, passes: MeasuringPass.all, options: options)
+                .run(Array(documents[range]))
+        }
+        let whole = try run(0..<documents.count, shard: nil)
+        #expect(!whole.evidence.jackknife.isEmpty)
+        let parts = try (0..<count).map { index in
+            let range = index * documents.count / count..<(index + 1) * documents.count / count
+            let result = try run(
+                range,
+                shard: .init(
+                    first: range.lowerBound, textDocuments: documents.count, textTokens: tokens))
+            return ProbeShards.Part(evidence: result.evidence, kept: result.kept)
+        }
+        let merged = try ProbeShards(
+            parts, layers: model.configuration.layerCount, width: model.configuration.hiddenSize
+        ).merged()
+        #expect(merged.layers == whole.layers)
+        #expect(merged.boundaries == whole.boundaries)
+        #expect(merged.matrices.map(\.name) == whole.matrices.map(\.name))
+        for (a, b) in zip(merged.matrices, whole.matrices) { #expect(a.values == b.values) }
+        #expect(merged.evidence.sha256 == whole.evidence.sha256)
+        for (a, b) in zip(merged.evidence.jackknife, whole.evidence.jackknife) {
+            #expect(a.name == b.name)
+            #expect(
+                a.values.flatMap(\.self).map(\.bitPattern)
+                    == b.values.flatMap(\.self).map(\.bitPattern), "\(a.name)")
+        }
+        for (a, b) in zip(merged.evidence.tables, whole.evidence.tables) {
+            #expect(a.name == b.name && a.counts == b.counts)
+            #expect(a.sums.map(\.bitPattern) == b.sums.map(\.bitPattern), "\(a.name)")
+        }
+    }
+}

@@ -51,4 +51,6 @@ func names(in folder: String) -> [String]? {
 func bytes(of path: String) throws -> Data { try Data(contentsOf: URL(filePath: path)) }
 
 /// The files of a whole run.
-let runFiles = ["layers.csv", "layers.json", "report.html", "run.json", "split.json"]
+let runFiles = [
+    "evidence.h5", "layers.csv", "layers.json", "report.html", "run.json", "split.json",
+]

@@ -86,7 +86,31 @@ import Testing
             analyze, ["probe", "--model", "m", "--out", "o", "--probe-examples", "0"],
             "--probe-examples"
         ),
-        (analyze, ["probe", "--model", "m", "--out", "o", "--split", "1-1*2-1"], "--probes"),
+        (
+            analyze,
+            ["probe", "--model", "m", "--out", "o", "--split", "1-1*2-1", "--shard", "1/2"],
+            "a looped plan is measured in one run"
+        ),
+        (
+            analyze,
+            ["probe", "--model", "m", "--out", "o", "--shard", "1/2", "--until", "entropy 1"],
+            "--until needs all documents"
+        ),
+        (analyze, ["probe", "--model", "m", "--out", "o", "--shard", "3/2"], "2/8"),
+        (analyze, ["probe", "--model", "m", "--out", "o", "--until", "entropi 1"], "\"entropy\""),
+        (analyze, ["probe", "--model", "m", "--out", "o", "--until", "entropy"], "and a bound"),
+        (
+            analyze,
+            [
+                "probe", "--model", "m", "--out", "o", "--until", "entropy 1", "--passes",
+                "angular",
+            ], "no pass of this run measures it"
+        ),
+        (
+            analyze, ["probe", "--model", "m", "--out", "o", "--lens-positions", "every:0"],
+            "every:N"
+        ),
+        (analyze, ["probe", "--model", "m", "--out", "o", "--passes", "lense"], "\"lens\""),
         (analyze, ["probe", "--model", "m", "--out", "o", "--split", "1-1-1"], "--iterations 2"),
         (analyze, ["dump", "--model", "m", "--out", "o", "--split", "1-1*k-1"], "1-1*2-1"),
         (analyze, ["dump", "--model", "m", "--out", "a.npy"], "HDF5"),

@@ -17,10 +17,11 @@ package final class BoundaryGeometry: Tap {
     private let width: Int
     package let moments = MomentsTap(sites: [.resid])
     private let shape: DocumentShape
-    private let alignment: KernelAlignment
+    private let sums: GeometrySums
     private let sample: TokenSample
     private let sinks: SinkFinder?
-    private let blocks: MomentBlocks?
+    /// The jackknife's block of the current document; nil before the first.
+    private var openBlock: Int?
     /// [boundaries][block, d], the current block of positions.
     private let block: FloatBuffer
     private let blockRows: Int
@@ -45,19 +46,18 @@ package final class BoundaryGeometry: Tap {
     ///   - textTokens: tokens of the whole text without added ones; nil when these documents are all of it.
     ///   - textDocuments: documents of the whole text, which the jackknife's blocks are made of; nil for no
     ///     jackknife.
+    ///   - isShard: whether the sums are kept, for others to add to.
     package init(
         boundaries: Int, width: Int, documents: [Document], sinks: SinkFinder? = nil,
-        textTokens: Int? = nil, textDocuments: Int? = nil
+        textTokens: Int? = nil, textDocuments: Int? = nil, isShard: Bool = false
     ) {
         self.boundaries = boundaries
         self.width = width
         self.sinks = sinks
         let longest = documents.map(\.tokens.count).max() ?? 1
         shape = DocumentShape(boundaries: boundaries, width: width, longest: longest)
-        alignment = KernelAlignment(boundaries: boundaries, width: width)
-        blocks = textDocuments.flatMap {
-            MomentBlocks(boundaries: boundaries, width: width, documents: $0)
-        }
+        sums = GeometrySums(
+            boundaries: boundaries, width: width, documents: textDocuments, keeps: isShard)
         sample = TokenSample(
             tokens: textTokens
                 ?? documents.reduce(0) { $0 + $1.tokens.count - $1.addedTokens })
@@ -73,8 +73,10 @@ package final class BoundaryGeometry: Tap {
         first = sinks == nil ? document.addedTokens : SinkFinder.firstOrdinary(document)
         shape.begin(document, first: first)
         waiting = []
-        blocks?.begin(document: index) { self.moments.moments[StatePlace(.resid, index: $0)] }
-        alignment.begin(block: blocks?.block)
+        let next = sums.block(of: index)
+        if next != openBlock { closeBlock() }
+        openBlock = next
+        sums.begin(block: next)
     }
 
     package func observe(_ activation: Activation) {
@@ -105,7 +107,7 @@ package final class BoundaryGeometry: Tap {
                 continue
             }
             if sample.contains(document: index, position: position) {
-                alignment.add { UnsafePointer(state($0, row)) }
+                sums.sample(block: openBlock ?? 0) { UnsafePointer(state($0, row)) }
             }
             rows.append(row)
         }
@@ -125,7 +127,9 @@ package final class BoundaryGeometry: Tap {
             sinks?.leftOut ?? document.tokens.indices.map { $0 < document.addedTokens }
         let ordinary = waiting.filter { !leftOut[$0.position] }
         for item in ordinary where sample.contains(document: index, position: item.position) {
-            alignment.add { UnsafePointer(item.states.pointer + $0 * width) }
+            sums.sample(block: openBlock ?? 0) {
+                UnsafePointer(item.states.pointer + $0 * width)
+            }
         }
         if !ordinary.isEmpty {
             let rows = FloatBuffer(count: ordinary.count * width)
@@ -145,40 +149,57 @@ package final class BoundaryGeometry: Tap {
     }
 
     /// Tokens that CKA looked at.
-    package var alignedTokens: Int { alignment.tokens }
+    package var alignedTokens: Int { sums.sampledTokens }
 
-    /// Effective rank and participation ratio at each boundary; nil where undefined. They are of the whole
-    /// run and have no standard error.
-    /// - Throws: `AnalysisError.momentsOutOfRange`.
-    package func dimensions() throws(AnalysisError) -> [Spectrum.Dimensions?] {
-        try moments.check()
-        var dimensions = [Spectrum.Dimensions?](repeating: nil, count: boundaries)
-        let sums = (0..<boundaries).map { moments.moments[StatePlace(.resid, index: $0)] }
-        dimensions.withUnsafeMutableBufferPointer { places in
-            nonisolated(unsafe) let places = places
-            Parallel.forEach(boundaries) { places[$0] = sums[$0]?.dimensions() }
-        }
-        return dimensions
+    /// Linear CKA of all pairs of boundaries.
+    package func alignments() -> [[Double?]] { sums.alignments() }
+
+    /// Hands the moments of a block over, which is whole or all that runs here.
+    private func closeBlock() {
+        guard let openBlock else { return }
+        sums.add(
+            block: openBlock,
+            (0..<boundaries).map { moments.moments[StatePlace(.resid, index: $0)] })
+        moments.restore([:])
     }
 
     /// Prompt entropy and curvature, by document.
     package var shapes: [DocumentTable] { [shape.entropies, shape.curvatures] }
 
-    /// Ranks and CKA without one block of documents after the other; none where there are too few
-    /// documents, or where the blocks' sums take more than `MomentBlocks.mostBytes`.
-    package func jackknife() -> [JackknifeValues] {
-        guard let blocks else { return [] }
-        let found = blocks.dimensions { self.moments.moments[StatePlace(.resid, index: $0)] }
-        return [
-            JackknifeValues(
-                name: Metric.effectiveRank.name,
-                values: found.map { $0.map { $0?.effectiveRank ?? .nan } }),
-            JackknifeValues(
-                name: Metric.participationRatio.name,
-                values: found.map { $0.map { $0?.participationRatio ?? .nan } }),
-            JackknifeValues(name: "cka", values: alignment.alignmentsWithoutBlocks()),
-        ]
+    /// Ends the run: ranks, CKA and their jackknife.
+    /// - Throws: `AnalysisError.momentsOutOfRange`.
+    package func results() throws(AnalysisError) -> GeometryResults {
+        try moments.check()
+        closeBlock()
+        return try GeometryResults(sums)
     }
 
-    package func alignments() -> [[Double?]] { alignment.alignments() }
+    /// What a shard hands on, after `results`.
+    var kept: GeometrySums.Kept { sums.kept }
+}
+
+/// What follows from the sums of the geometry. Values of a whole run have no standard error.
+package struct GeometryResults {
+    /// Of all positions at each boundary; nil where nothing passed.
+    package let moments: [Moments?]
+    /// Effective rank and participation ratio at each boundary; nil where undefined.
+    package let dimensions: [Spectrum.Dimensions?]
+    package let alignments: [[Double?]]
+    /// None where there are too few documents, or where the blocks' sums take more than
+    /// `MomentBlocks.mostBytes`.
+    package let jackknife: [JackknifeValues]
+
+    init(_ sums: GeometrySums) throws(AnalysisError) {
+        let moments = try sums.finish()
+        var dimensions = [Spectrum.Dimensions?](repeating: nil, count: moments.count)
+        dimensions.withUnsafeMutableBufferPointer { places in
+            nonisolated(unsafe) let places = places
+            Parallel.forEach(moments.count) { places[$0] = moments[$0]?.dimensions() }
+        }
+        self.moments = moments
+        self.dimensions = dimensions
+        alignments = sums.alignments()
+        jackknife = sums.jackknife(
+            names: (Metric.effectiveRank.name, Metric.participationRatio.name, "cka"))
+    }
 }

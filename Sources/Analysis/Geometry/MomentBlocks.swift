@@ -1,10 +1,10 @@
 import Foundation
 import Tensors
 
-/// Second moments without one block of documents after the other, for the jackknife of ranks.
+/// Second moments of each block of documents, for the jackknife of ranks: of the text without a block.
 ///
-/// Keeps the running sums at each block's end, in f32, in a file that has no name any more: a block's own
-/// are the difference of two of them. f32 is enough for a standard error, and halves the file.
+/// Keeps each block's sums, in f32, in a file that has no name any more. f32 is enough for a standard error,
+/// and halves the file.
 final class MomentBlocks {
     /// Where the sums of all blocks would take more, there is no jackknife of ranks.
     static let mostBytes = 4 << 30
@@ -14,8 +14,6 @@ final class MomentBlocks {
     private let places: Int
     private let sums: UnsafeMutablePointer<Float>
     private let bytes: Int
-    /// The block that runs.
-    private(set) var block: Int?
 
     /// nil with fewer documents than blocks, beyond `mostBytes`, or where no file can be made.
     /// - Parameter documents: of the whole text.
@@ -41,36 +39,25 @@ final class MomentBlocks {
         sums + (block * boundaries + boundary) * places
     }
 
-    /// A document begins: the blocks before its own have ended.
-    /// - Parameter moments: of all documents so far at a boundary.
-    func begin(document: Int, moments: (Int) -> Moments?) {
-        let next = JackknifeBlocks.block(of: document, documents: documents)
-        if let next, let block, next > block {
-            for ended in block..<next { save(ended, moments) }
-        }
-        block = next
+    func block(of document: Int) -> Int {
+        JackknifeBlocks.block(of: document, documents: documents) ?? 0
     }
 
-    private func save(_ block: Int, _ moments: (Int) -> Moments?) {
-        for boundary in 0..<boundaries { moments(boundary)?.copySums(into: sums(block, boundary)) }
+    /// Keeps the sums of a block that has ended.
+    func save(_ block: Int, _ boundary: Int, _ moments: Moments) {
+        moments.copySums(into: sums(block, boundary))
     }
 
-    /// [blocks][boundaries]. Ends the last block.
-    func dimensions(_ moments: (Int) -> Moments?) -> [[Spectrum.Dimensions?]] {
-        if let block {
-            for ended in block..<JackknifeBlocks.count { save(ended, moments) }
-            self.block = nil
-        }
-        let all = (0..<boundaries).map(moments)
+    /// Of the whole text without one block after the other, [blocks][boundaries].
+    /// - Parameter all: moments of the whole text at each boundary.
+    func dimensions(_ all: [Moments?]) -> [[Spectrum.Dimensions?]] {
         let count = JackknifeBlocks.count
         var found = [Spectrum.Dimensions?](repeating: nil, count: count * boundaries)
         found.withUnsafeMutableBufferPointer { places in
             nonisolated(unsafe) let (places, all) = (places, all)
             Parallel.forEach(count * boundaries) { index in
                 let (block, boundary) = (index / self.boundaries, index % self.boundaries)
-                let before = block > 0 ? self.sums(block - 1, boundary) : nil
-                places[index] = all[boundary]?.dimensions(
-                    without: self.sums(block, boundary), less: before)
+                places[index] = all[boundary]?.dimensions(without: self.sums(block, boundary))
             }
         }
         return (0..<count).map { block in

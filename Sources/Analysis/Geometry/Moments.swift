@@ -181,17 +181,10 @@ public final class Moments: @unchecked Sendable {
         for place in 0..<(width + 1) * (width + 2) / 2 { out[place] = Float(products.value(place)) }
     }
 
-    /// Effective rank and participation ratio of the rows that are not in a block, whose sums are the
-    /// difference of two that `copySums` gave.
-    /// - Parameters:
-    ///   - last: the sums at the block's end.
-    ///   - first: those at its beginning; nil for the first block.
-    func dimensions(
-        without last: UnsafePointer<Float>, less first: UnsafePointer<Float>?
-    ) -> Spectrum.Dimensions? {
-        func rest(_ place: Int) -> Double {
-            products.value(place) - Double(last[place]) + Double(first?[place] ?? 0)
-        }
+    /// Effective rank and participation ratio of the rows that are not in a block.
+    /// - Parameter block: the block's sums, as `copySums` gives them.
+    func dimensions(without block: UnsafePointer<Float>) -> Spectrum.Dimensions? {
+        func rest(_ place: Int) -> Double { products.value(place) - Double(block[place]) }
         let row = Self.place(width, 0)
         let count = rest(row + width).rounded()
         guard count > 1 else { return nil }

@@ -30,6 +30,7 @@ extension MeasuringPass {
 extension Metric {
     public static let angularDistanceLast = Metric(
         name: "angular_distance_last", title: "Angular distance, last token", place: .layer,
+        least: 0, most: 1,
         explanation: """
             arccos of the cosine between the states before and after the layer, divided by π, at the \
             last token of each document. 0: same direction; 0.5: at right angles. This is the curve \
@@ -38,7 +39,8 @@ extension Metric {
         formula: "d(l) = arccos( hₗ·hₗ₊₁ / (‖hₗ‖ ‖hₗ₊₁‖) ) / π, last token of each document",
         high: "the layer turns the state far", source: .etd)
     public static let angularDistance = Metric(
-        name: "angular_distance", title: "Angular distance, all tokens", place: .layer,
+        name: "angular_distance", title: "Angular distance, all tokens", place: .layer, least: 0,
+        most: 1,
         explanation: "The same distance, averaged over every position.",
         formula: "d(l) = arccos( hₗ·hₗ₊₁ / (‖hₗ‖ ‖hₗ₊₁‖) ) / π, mean over all positions",
         high: "the layer turns the states far", source: .gromov, isOverPositions: true)

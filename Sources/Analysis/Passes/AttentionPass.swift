@@ -44,6 +44,7 @@ extension MeasuringPass {
 extension Metric {
     public static let attentionEntropy = Metric(
         name: "attention_entropy", title: "Attention entropy", place: .layer, unit: "nats",
+        least: 0,
         explanation: """
             Entropy of a position's attention weights over the positions it sees, averaged over the \
             layer's heads. 0: one position gets all.
@@ -52,7 +53,7 @@ extension Metric {
         source: .attentionEntropy, isOverPositions: true, hasHeads: true)
     public static let firstPositionShare = Metric(
         name: "first_position_share", title: "Attention on the first position", place: .layer,
-        unit: "share",
+        unit: "share", least: 0, most: 1,
         explanation: "Share of attention that goes to the document's first position.",
         formula: "a₀, mean over heads and positions",
         high: "the first position is an attention sink",

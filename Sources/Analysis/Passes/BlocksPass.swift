@@ -34,7 +34,11 @@ extension MeasuringPass {
                                 matrix: "block_distance_last", valueName: "Angular distance",
                                 isLikeness: false))
                     ])
-            ])
+            ]),
+        merge: { shards, found throws(AnalysisError) in
+            guard let pairs = shards.pairs else { return found }
+            return BlocksMeasurement.results(pairs, boundaries: shards.boundaries)
+        }
     ) { BlocksMeasurement($0) }
 }
 
@@ -43,7 +47,6 @@ private final class BlocksMeasurement: PassMeasurement {
     private let width: Int
     /// The last token's state at each boundary, [boundaries, d].
     private let states: FloatBuffer
-    private let means: DocumentTable
     private var distances: [Double] = []
     private let pairs: [(Int, Int)]
     private var length = 0
@@ -56,7 +59,6 @@ private final class BlocksMeasurement: PassMeasurement {
         pairs = (0..<count).flatMap { first in
             (first + 1..<max(first + 1, count)).map { (first, $0) }
         }
-        means = DocumentTable(.angularDistanceLast, places: pairs.count)
     }
 
     func wants(_ site: Site) -> Bool { site == .resid }
@@ -71,7 +73,7 @@ private final class BlocksMeasurement: PassMeasurement {
     func end(_ document: Document, sinks: [Bool]) {
         guard length > document.addedTokens else {
             distances += [Double](repeating: .nan, count: pairs.count)
-            return means.add { _ in (0, 0) }
+            return
         }
         var found = [Double](repeating: .nan, count: pairs.count)
         found.withUnsafeMutableBufferPointer { found in
@@ -89,23 +91,36 @@ private final class BlocksMeasurement: PassMeasurement {
             }
         }
         distances += found
-        means.add { found[$0].isNaN ? (0, 0) : (found[$0], 1) }
     }
 
     var tables: [DocumentTable] { [] }
 
     func results() -> PassResults {
+        Self.results(
+            PairValues(
+                name: Metric.angularDistanceLast.name, pairs: pairs, values: distances),
+            boundaries: boundaries)
+    }
+
+    /// Means over the documents of pairs.
+    static func results(_ pairs: PairValues, boundaries: Int) -> PassResults {
+        let means = DocumentTable(.angularDistanceLast, places: pairs.pairs.count)
+        for document in 0..<pairs.values.count / max(1, pairs.pairs.count) {
+            means.add { place in
+                let value = pairs.values[document * pairs.pairs.count + place]
+                return value.isNaN ? (0, 0) : (value, 1)
+            }
+        }
         var matrix = [[Double?]](
             repeating: [Double?](repeating: nil, count: boundaries), count: boundaries)
         for boundary in 0..<boundaries { matrix[boundary][boundary] = 0 }
-        for (index, pair) in pairs.enumerated() {
+        for (index, pair) in pairs.pairs.enumerated() {
             matrix[pair.0][pair.1] = means.estimate(index).mean
             matrix[pair.1][pair.0] = matrix[pair.0][pair.1]
         }
         var results = PassResults()
         results.matrices = [("block_distance_last", matrix)]
-        results.pairs = PairValues(
-            name: Metric.angularDistanceLast.name, pairs: pairs, values: distances)
+        results.pairs = pairs
         return results
     }
 }

@@ -30,12 +30,13 @@ extension MeasuringPass {
 
 extension Metric {
     public static let contribution = Metric(
-        name: "contribution", title: "Contribution", place: .layer,
+        name: "contribution", title: "Contribution", place: .layer, least: 0,
         explanation: "Length of what the layer adds, relative to the state it is added to.",
         formula: "E ‖uₗ‖ / ‖hₗ‖, where uₗ = hₗ₊₁ − hₗ", high: "the layer writes much",
         source: .csordas, isOverPositions: true)
     public static let contributionCosine = Metric(
-        name: "contribution_cosine", title: "Contribution cosine", place: .layer,
+        name: "contribution_cosine", title: "Contribution cosine", place: .layer, least: -1,
+        most: 1,
         explanation: """
             Cosine between what the layer adds and the state it is added to: positive strengthens, \
             negative erases, near 0 writes something new.

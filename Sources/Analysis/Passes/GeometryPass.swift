@@ -50,13 +50,20 @@ extension MeasuringPass {
                                 + "0 unrelated.",
                             .pairs(matrix: "cka", valueName: "Linear CKA", isLikeness: true)),
                     ])
-            ])
+            ]),
+        merge: { shards, found throws(AnalysisError) in
+            guard !shards.kept.isEmpty else { return found }
+            return try ShardSums.results(
+                shards.kept, tables: found.tables, boundaries: shards.boundaries,
+                width: shards.width, documents: shards.documents)
+        }
     ) { GeometryMeasurement($0) }
 }
 
 extension Metric {
     public static let effectiveRank = Metric(
         name: "effective_rank", title: "Effective rank", place: .boundary, unit: "directions",
+        least: 1,
         explanation: """
             In how many directions the states at this boundary vary over positions: the exponential \
             of the entropy of the covariance's normalised eigenvalues. A few directions of huge variance \
@@ -69,7 +76,7 @@ extension Metric {
             address: "https://www.eurasip.org/Proceedings/Eusipco/Eusipco2007/Papers/a5p-h05.pdf"))
     public static let participationRatio = Metric(
         name: "participation_ratio", title: "Participation ratio", place: .boundary,
-        unit: "directions",
+        unit: "directions", least: 1,
         explanation: """
             The same question with more weight on the largest directions. Never above the effective rank.
             """,
@@ -78,7 +85,7 @@ extension Metric {
             text: "Gao et al., A theory of multineuronal dimensionality (2017)",
             address: "https://doi.org/10.1101/214262"))
     public static let promptEntropy = Metric(
-        name: "prompt_entropy", title: "Prompt entropy", place: .boundary, unit: "nats",
+        name: "prompt_entropy", title: "Prompt entropy", place: .boundary, unit: "nats", least: 0,
         explanation: """
             How many different things the states of one document say at this boundary, in nats: the \
             matrix-based entropy of the Gram matrix of its states, centred and scaled to length 1, over \
@@ -88,7 +95,8 @@ extension Metric {
         high: "every token has a direction of its own",
         source: .arxiv("Skean et al., Layer by Layer (2025)", "2502.02013"))
     public static let curvature = Metric(
-        name: "curvature", title: "Curvature", place: .boundary, unit: "radians",
+        name: "curvature", title: "Curvature", place: .boundary, unit: "radians", least: 0,
+        most: .pi,
         explanation: """
             Mean angle, in radians, between one step from token to token and the next. 0: a straight \
             path; 2π/3 (2.09): what states unrelated to one another give.
@@ -106,7 +114,10 @@ private final class GeometryMeasurement: PassMeasurement {
         geometry = BoundaryGeometry(
             boundaries: context.boundaries, width: context.width, documents: context.documents,
             sinks: options.sinks == .drop ? context.sinks : nil,
-            textDocuments: options.makesEvidence ? context.documents.count : nil)
+            textTokens: options.shard?.textTokens,
+            textDocuments: options.makesEvidence
+                ? options.shard?.textDocuments ?? context.documents.count : nil,
+            isShard: options.shard != nil)
     }
 
     func wants(_ site: Site) -> Bool { site == .resid }
@@ -117,14 +128,70 @@ private final class GeometryMeasurement: PassMeasurement {
     var tables: [DocumentTable] { geometry.shapes }
 
     func results() throws(AnalysisError) -> PassResults {
-        var results = PassResults(tables: tables)
-        let dimensions = try geometry.dimensions()
-        results.whole = [
-            (.effectiveRank, dimensions.map { $0?.effectiveRank }),
-            (.participationRatio, dimensions.map { $0?.participationRatio }),
-        ]
-        results.matrices = [("cka", geometry.alignments())]
-        results.jackknife = geometry.jackknife()
+        var results = try PassResults(tables: tables, geometry.results())
+        let kept = geometry.kept
+        if !kept.blocks.isEmpty { results.kept = ShardSums(kept) }
         return results
+    }
+}
+
+extension PassResults {
+    fileprivate init(tables: [DocumentTable], _ geometry: GeometryResults) {
+        self.init(tables: tables)
+        whole = [
+            (.effectiveRank, geometry.dimensions.map { $0?.effectiveRank }),
+            (.participationRatio, geometry.dimensions.map { $0?.participationRatio }),
+        ]
+        matrices = [("cka", geometry.alignments)]
+        jackknife = geometry.jackknife
+    }
+}
+
+/// Sums of the geometry that a shard keeps beside its values by document.
+public struct ShardSums: @unchecked Sendable {
+    /// Moments of each block of documents at each boundary; nil where nothing passed.
+    public var blocks: [(block: Int, moments: [Moments?])]
+    /// States of the sampled tokens, [tokens][boundaries, d].
+    public var sample: [Float]
+    /// The block of each sampled token.
+    public var sampleBlocks: [Int32]
+
+    init(_ kept: GeometrySums.Kept) {
+        blocks = kept.blocks
+        sample = kept.sample
+        sampleBlocks = kept.sampleBlocks
+    }
+
+    public init(
+        blocks: [(block: Int, moments: [Moments?])], sample: [Float], sampleBlocks: [Int32]
+    ) {
+        self.blocks = blocks
+        self.sample = sample
+        self.sampleBlocks = sampleBlocks
+    }
+
+    /// The geometry of the shards' documents together, as one run would have it.
+    /// - Parameters:
+    ///   - shards: in the order of their documents.
+    ///   - documents: of the whole text.
+    /// - Throws: `AnalysisError.momentsOutOfRange`.
+    static func results(
+        _ shards: [ShardSums], tables: [DocumentTable], boundaries: Int, width: Int, documents: Int
+    ) throws(AnalysisError) -> PassResults {
+        let sums = GeometrySums(
+            boundaries: boundaries, width: width, documents: documents, keeps: false)
+        for shard in shards {
+            for part in shard.blocks { sums.add(block: part.block, part.moments) }
+            shard.sample.withUnsafeBufferPointer { sample in
+                guard let base = sample.baseAddress else { return }
+                for (token, block) in shard.sampleBlocks.enumerated() {
+                    sums.begin(block: Int(block))
+                    sums.sample(block: Int(block)) {
+                        base + (token * boundaries + $0) * width
+                    }
+                }
+            }
+        }
+        return try PassResults(tables: tables, GeometryResults(sums))
     }
 }

@@ -24,7 +24,7 @@ extension MeasuringPass {
 
 extension Metric {
     public static let blockInfluence = Metric(
-        name: "block_influence", title: "Block influence", place: .layer,
+        name: "block_influence", title: "Block influence", place: .layer, least: 0, most: 2,
         explanation: """
             1 minus the mean cosine between the states before and after the layer (ShortGPT). A low \
             value says that the layer changes directions little, not that it does not matter.

@@ -77,7 +77,7 @@ extension MeasuringPass {
 
 extension Metric {
     public static let entropy = Metric(
-        name: "entropy", title: "Lens entropy", place: .boundary, unit: "nats",
+        name: "entropy", title: "Lens entropy", place: .boundary, unit: "nats", least: 0,
         explanation: """
             Entropy, in nats, of the next-token distribution that the final norm and the unembedding \
             read from the state at this boundary (logit lens).
@@ -95,18 +95,20 @@ extension Metric {
         formula: "KL(p_L‖pₗ) = Σ p_L ln(p_L / pₗ)", high: "far from the output",
         source: .tunedLens, isOverPositions: true)
     public static let top1Agreement = Metric(
-        name: "top1_agreement", title: "Top-1 agreement", place: .boundary, unit: "share",
+        name: "top1_agreement", title: "Top-1 agreement", place: .boundary, unit: "share", least: 0,
+        most: 1,
         explanation: "Share of positions where lens and output prefer the same token.",
         formula: "E [argmax pₗ = argmax p_L]", high: "the output's choice is already there",
         source: .logitLens, isOverPositions: true)
     public static let top5Agreement = Metric(
-        name: "top5_agreement", title: "Top-5 agreement", place: .boundary, unit: "share",
+        name: "top5_agreement", title: "Top-5 agreement", place: .boundary, unit: "share", least: 0,
+        most: 1,
         explanation: "Mean share of the output's five most likely tokens among the lens's five.",
         formula: "E |top5(pₗ) ∩ top5(p_L)| / 5, ties to the lower id",
         high: "the output's choices are already there", source: .logitLens, isOverPositions: true)
     public static let crossEntropy = Metric(
         name: "cross_entropy", title: "Lens cross-entropy", place: .boundary,
-        unit: "nats per token",
+        unit: "nats per token", least: 0,
         explanation: """
             Mean -log probability, in nats, that the lens gives the token that follows in the document.
             """,

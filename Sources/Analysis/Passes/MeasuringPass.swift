@@ -13,13 +13,20 @@ public struct MeasuringPass: Sendable {
     /// Whether a run makes it that names no passes.
     public let isStandard: Bool
     let make: @Sendable (PassContext) throws -> any PassMeasurement
+    /// Adds to the merged tables of shards what does not follow from each table by itself.
+    let merge: @Sendable (ProbeShards, PassResults) throws(AnalysisError) -> PassResults
 
     init(
         _ declaration: PassDeclaration, isStandard: Bool = true,
+        merge: @escaping @Sendable (ProbeShards, PassResults) throws(AnalysisError) -> PassResults =
+            {
+                (_, tables) throws(AnalysisError) in tables
+            },
         make: @escaping @Sendable (PassContext) throws -> any PassMeasurement
     ) {
         self.declaration = declaration
         self.isStandard = isStandard
+        self.merge = merge
         self.make = make
     }
 
@@ -72,6 +79,8 @@ package struct PassResults {
     package var pairs: PairValues?
     /// Of each of `whole` and `matrices`, leaving out one block of documents after the other.
     package var jackknife: [JackknifeValues] = []
+    /// Sums that a shard keeps for `merge`.
+    package var kept: ShardSums?
 
     package init(tables: [DocumentTable] = []) { self.tables = tables }
 }
