@@ -72,7 +72,7 @@ public struct DumpSite: Sendable, Equatable {
     public var name: String { StatePlace.dataSet(site, iteration: iteration) }
     /// Values of one position.
     public var width: Int { shape.reduce(1, *) }
-    public var isPattern: Bool { site == .attentionPattern }
+    public var isPattern: Bool { site.layout == .pattern }
 }
 
 /// What a dump holds and how it is cut into chunks and parts: a function of the command alone, so that a
@@ -176,11 +176,11 @@ public struct DumpLayout: Sendable {
     ) -> [DumpSite] {
         let c = configuration
         func shape(_ site: Site) -> [Int] {
-            switch site {
-            case .resid, .residMid, .attentionOutput, .mlpOutput: [c.hiddenSize]
-            case .query: [c.headCount, c.headDimension]
-            case .key, .value: [c.keyValueHeadCount, c.headDimension]
-            case .attentionPattern: []
+            switch site.layout {
+            case .state: [c.hiddenSize]
+            case .queryHeads: [c.headCount, c.headDimension]
+            case .keyValueHeads: [c.keyValueHeadCount, c.headDimension]
+            case .pattern: []
             }
         }
         return sites.flatMap { site in

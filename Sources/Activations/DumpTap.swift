@@ -73,7 +73,7 @@ package final class DumpTap: Tap {
     package func observe(_ activation: Activation) throws(ModelError) {
         guard let target = targets[activation.place] else { return }
         do {
-            if activation.site == .attentionPattern {
+            if activation.site.layout == .pattern {
                 try takePattern(activation, target)
             } else {
                 try take(activation, target)

@@ -9,11 +9,9 @@ public struct DumpOptions: ParsableArguments {
     @Option(
         help: ArgumentHelp(
             "What to store, separated by commas.",
-            discussion: """
-                resid: the state at each boundary; attn_out, mlp_out: what is added to it (after a \
-                post-norm); resid_mid: the state between the two; q, k, v: per head, before rotary; \
-                attn_pattern: attention weights, for documents of at most 512 tokens.
-                """, valueName: "site,…"),
+            discussion: Site.allCases.map { "\($0.rawValue): \($0.summary)" }
+                .joined(separator: "; ") + ".",
+            valueName: "site,…"),
         transform: parseSites)
     public var sites: [Site] = [.resid]
 
@@ -112,7 +110,7 @@ public struct DumpOptions: ParsableArguments {
         try OptionRange.check(tokens, "--tokens", to: OptionRange.text)
         try OptionRange.check(partSize, "--part-size", from: 0, to: OptionRange.partSize)
         if moments { try validateMoments() }
-        if sites.contains(.attentionPattern) {
+        if sites.contains(where: { $0.layout == .pattern }) {
             guard positions == .all else {
                 throw ValidationError("attn_pattern needs --positions all")
             }
@@ -123,7 +121,7 @@ public struct DumpOptions: ParsableArguments {
     }
 
     private func validateMoments() throws {
-        guard !sites.contains(.attentionPattern) else {
+        guard !sites.contains(where: { $0.layout == .pattern }) else {
             throw ValidationError("--moments has no sums of attn_pattern; leave it out of --sites")
         }
         guard positions == .all else {

@@ -16,9 +16,6 @@ public struct AngularKneedleSelector: Sendable, Equatable {
     public let resamples: Int
     public let seed: UInt64
 
-    /// How many of the bootstrap's splits go into the evidence.
-    private static let shownProposals = 5
-
     public init(sensitivity: Double = 1, resamples: Int = 1000, seed: UInt64 = 0) {
         kneedle = Kneedle(sensitivity: sensitivity)
         self.resamples = resamples
@@ -48,26 +45,20 @@ public struct AngularKneedleSelector: Sendable, Equatable {
             throw .distanceCount(
                 what: "document \(index)", actual: row.count, expected: model.layers)
         }
-        let curve = distances.map { $0 ?? .nan }
-        let proposal = AngularSplit(distances: curve, kneedle: kneedle)
+        let evidence = LayerEvidence(
+            distances: distances.map { $0 ?? .nan }, documents: documentDistances,
+            kneedle: kneedle, resamples: resamples, seed: seed)
+        let (proposal, windows) = (evidence.proposal, evidence.windows)
         let problems = SplitProblem.all(in: proposal)
         let split = problems.isEmpty ? proposal.split : nil
-        let windows = PlateauWindows(distances: curve)
-        let bootstrap = SplitBootstrap(resamples: resamples, seed: seed, kneedle: kneedle)
-        let distribution = bootstrap.run(
-            documents: documentDistances.filter { $0.allSatisfy(\.isFinite) })
         return SplitRecord(
             architecture: model.architecture, layers: model.layers,
             fingerprint: model.fingerprint, method: Self.method, split: split,
-            confidence: split.flatMap { distribution?.share(of: $0) },
+            confidence: split.flatMap { evidence.distribution?.share(of: $0) },
             abstention: split == nil ? Self.reason(problems, proposal, windows) : nil,
             alternatives: windows.ranked.map(\.alternative).filter { $0.split != split },
-            evidence: [
-                "kneedle": SplitRecord.Evidence(
-                    proposal: proposal.split, values: evidence(proposal, distribution)),
-                "plateau": SplitRecord.Evidence(
-                    proposal: windows.leading?.split, values: windows.evidence),
-            ],
+            evidence: OrderedDictionary(
+                uniqueKeysWithValues: Selector.all.map { ($0.name, $0(evidence)) }),
             cost: split.map(cost) ?? [], createdBy: createdBy)
     }
 
@@ -86,63 +77,6 @@ public struct AngularKneedleSelector: Sendable, Equatable {
         let leading = windows.leading.map { " (leading: \($0.split.notation))" } ?? ""
         return finding + " Look at the alternatives\(leading), confirm one by scans, and name it "
             + "with --split, or take it from this file with --alternative."
-    }
-
-    private func evidence(
-        _ proposal: AngularSplit, _ distribution: SplitBootstrap.Distribution?
-    ) -> JSON {
-        [
-            "sensitivity": .number(kneedle.sensitivity),
-            "forward": proposal.forward.evidence,
-            "reversed": proposal.reversed.evidence,
-            "bootstrap": distribution.map { distribution in
-                [
-                    "resamples": .number(distribution.resamples),
-                    // JSON's whole numbers are signed here; larger seeds are written as text.
-                    "seed": Int(exactly: seed).map(JSON.number) ?? .string(String(seed)),
-                    "documents": .number(distribution.documents),
-                    "share": .number(proposal.split.map { distribution.share(of: $0) }),
-                    "proposals": .array(
-                        distribution.entries.prefix(Self.shownProposals).map { entry in
-                            [
-                                "notation": .text(entry.split?.notation),
-                                "share": .number(
-                                    Double(entry.count) / Double(distribution.resamples)),
-                            ]
-                        }),
-                ]
-            } ?? .null,
-        ]
-    }
-}
-
-extension Kneedle.Analysis {
-    /// The curve for the split file; `x` counts layers from the end at which the curve starts.
-    fileprivate var evidence: JSON {
-        [
-            "x": .array(difference.indices.map { .number($0) }),
-            "normalized": .array(normalized.map { .number($0) }),
-            "difference": .array(difference.map { .number($0) }),
-            "maxima": .array(maxima.map { .number($0) }),
-            "thresholds": .array(thresholds.map { .number($0) }),
-            "threshold": .number(kneeThreshold),
-            "knee": .number(knee),
-            "no_knee": .text(absence?.description),
-        ]
-    }
-}
-
-extension PlateauWindows {
-    fileprivate var evidence: JSON {
-        [
-            "rule": .string(
-                "of all windows, the one whose mean angular distance lies deepest below the average "
-                    + "of as many middle layers drawn at random, in standard deviations (depth)"),
-            "edge": .number(edge),
-            "shortest": .number(lengths.lowerBound),
-            "longest": .number(lengths.upperBound),
-            "depth": .number(leading?.depth),
-        ]
     }
 }
 

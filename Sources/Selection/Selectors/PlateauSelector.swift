@@ -1,0 +1,34 @@
+import Files
+import Plans
+import Records
+
+extension Selector {
+    /// The window of middle layers that turns the state least for its length.
+    static let plateau = Selector(
+        name: "plateau", title: "Plateau window",
+        explanation: """
+            Of all windows, the one whose mean angular distance lies deepest below the average of as many \
+            middle layers drawn at random: (μ - mean) / (σ·√((m-n)/(n·(m-1)))).
+            """,
+        reads: ["angular_distance_last"],
+        predicts: "nothing that was measured",
+        source: .arxiv("Gromov et al., block distance (2024)", "2403.17887")
+    ) { evidence in
+        SplitRecord.Evidence(
+            proposal: evidence.windows.leading?.split, values: evidence.windows.evidence)
+    }
+}
+
+extension PlateauWindows {
+    fileprivate var evidence: JSON {
+        [
+            "rule": .string(
+                "of all windows, the one whose mean angular distance lies deepest below the average "
+                    + "of as many middle layers drawn at random, in standard deviations (depth)"),
+            "edge": .number(edge),
+            "shortest": .number(lengths.lowerBound),
+            "longest": .number(lengths.upperBound),
+            "depth": .number(leading?.depth),
+        ]
+    }
+}
