@@ -4,6 +4,8 @@ import Files
 
 /// The value of `--passes`.
 public struct ChosenPasses: Sendable {
+    /// Runs the model and measures nothing.
+    private static let none = "none"
     /// The name of linear probes, which run on examples of their own.
     private static let probes = "probes"
 
@@ -16,6 +18,7 @@ public struct ChosenPasses: Sendable {
     /// - Throws: `ValidationError` for a name that none has.
     @Sendable public init(_ text: String) throws {
         measuring = []
+        if text == Self.none { return }
         for name in text.split(separator: ",", omittingEmptySubsequences: false).map(String.init) {
             if name == Self.probes {
                 includesProbes = true
@@ -40,7 +43,7 @@ public struct ChosenPasses: Sendable {
         (MeasuringPass.all.map { pass in
             "\(pass.name)\(pass.isStandard ? "" : "*") (\(pass.declaration.summary))"
         } + ["\(probes)* (linear probes)"]).joined(separator: ", ")
-            + ". All but those with * by default."
+            + ". All but those with * by default; none runs the model and measures nothing."
     }
 }
 

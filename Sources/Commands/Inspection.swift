@@ -39,6 +39,8 @@ public struct Inspection {
             FileManager.default.fileExists(atPath: argument + "/" + RunDirectory.layers)
         {
             sections = try Self.run(argument)
+        } else if !isDirectory.boolValue, Self.isEvidence(argument) {
+            sections = try Self.evidence(argument)
         } else if !isDirectory.boolValue, Self.isDump(argument) {
             sections = try Self.dump(argument, check: check)
         } else if exists, !isDirectory.boolValue, argument.hasSuffix(".safetensors"),

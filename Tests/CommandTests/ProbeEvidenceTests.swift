@@ -38,6 +38,10 @@ import Testing
                 }
             }
         }
+        let told = try succeed(analyze, "inspect", run.folder + "/evidence.h5").text
+        for part in ["documents", "23", "kl_to_final", "jackknife over 20 blocks"] {
+            #expect(told.contains(part))
+        }
         let pairs = try #require(evidence.probe.blocks)
         #expect(pairs.pairs.count == 10 && pairs.values.count == 230)
         #expect(
@@ -121,6 +125,10 @@ import Testing
         let json = try run.layers()
         #expect(json["lens_positions"] == "last")
         #expect(json["data"]?["documents"] == 20)
+        #expect(run.result.errors.contains("met after 20 of 23 documents"))
+        // The model alone, which measures nothing.
+        let none = try ProbeFiles(model, Self.text + ["--passes", "none"], out: "none")
+        #expect(try none.layers()["layers"]?.arrayValue?[0].objectValue?.count == 2)
         #expect(
             json["boundaries"]?.arrayValue?[1]["cross_entropy"] == nil
                 || json["boundaries"]?.arrayValue?[1]["cross_entropy"] == .null)
