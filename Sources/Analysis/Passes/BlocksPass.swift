@@ -38,8 +38,8 @@ extension MeasuringPass {
         merge: { shards, found throws(AnalysisError) in
             guard let pairs = shards.pairs else { return found }
             return BlocksMeasurement.results(pairs, boundaries: shards.boundaries)
-        }
-    ) { BlocksMeasurement($0) }
+        },
+        make: { BlocksMeasurement($0) })
 }
 
 private final class BlocksMeasurement: PassMeasurement {

@@ -56,8 +56,8 @@ extension MeasuringPass {
             return try ShardSums.results(
                 shards.kept, tables: found.tables, boundaries: shards.boundaries,
                 width: shards.width, documents: shards.documents)
-        }
-    ) { GeometryMeasurement($0) }
+        },
+        make: { GeometryMeasurement($0) })
 }
 
 extension Metric {

@@ -28,7 +28,8 @@ extension ReportContent {
         if let scores = scoresTable { parts.append(scores) }
         // Sections of which nothing was measured are left out; what they would have shown is named here.
         let missing: Markup? = missing(
-            passes.sections.filter { self.section($0) == nil }.flatMap(\.figures).flatMap(\.metrics))
+            passes.sections.filter { self.section($0) == nil }.flatMap(\.figures).flatMap(\.metrics)
+        )
         let intro: Markup = """
             <p>Mean, and in small type the standard error over documents; “–” where undefined. \
             <code>layers.csv</code> beside this file has all digits.</p>
