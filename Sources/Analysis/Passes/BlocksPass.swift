@@ -28,7 +28,7 @@ extension MeasuringPass {
                         PassFigure(
                             "blocks", title: "Angular distance of blocks",
                             caption:
-                                "arccos of the cosine between two boundaries' states, over π; mean "
+                                "Arccos of the cosine between two boundaries' states, over π; mean "
                                 + "over documents.",
                             .pairs(
                                 matrix: "block_distance_last", valueName: "Angular distance",
