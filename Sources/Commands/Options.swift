@@ -82,14 +82,19 @@ public struct ModelOptions: ParsableArguments {
 public struct DataOptions: ParsableArguments {
     @Option(
         help: ArgumentHelp(
-            "What to run: a .txt, .jsonl, .jsonl.gz, .u16 or .u32 file, or - for standard input.",
+            "What to run: a .txt, .jsonl, .json.gz, .u16, .u32 or .npy file, or - for standard input.",
             discussion: """
-                A text or token file is cut into consecutive windows, each one document; a line of a \
-                .jsonl file is one document ("text", "tokens", or "context" with "continuation"), cut \
-                to its first tokens; it may be 64 MiB long. Standard input is read as .jsonl where its \
+                A text or token file is cut into consecutive windows, each one document; a line of \
+                JSON lines (.jsonl, .ndjson, .json, also with .gz) is one document ("text", "tokens", or \
+                "context" with "continuation"), cut to its first tokens; it may be 64 MiB long. Standard input is read as .jsonl where its \
                 first line is a JSON object, else as .txt. Default: a text of the project's own, about 6,000 tokens.
                 """, valueName: "file"))
     public var data: String?
+
+    @Option(
+        help: ArgumentHelp(
+            "The field of a JSON line that holds its text.", valueName: "name"))
+    public var textKey = "text"
 
     @Option(
         help: ArgumentHelp(

@@ -331,10 +331,11 @@ extension DataOptions {
             throw CorpusError.invalidWindow(
                 length: length, problem: "the model's context is \(context)")
         }
-        let reader = CorpusReader(
+        var reader = CorpusReader(
             tokenizer: loaded.lazyTokenizer,
             vocabularySize: loaded.model.configuration.vocabularySize, sequenceLength: length,
             limit: sequences, bos: bos, tokenLimit: tokens)
+        reader.textKey = textKey
         guard let path = data else {
             return (try reader.read(text: DefaultText.text, path: DefaultText.name), nil)
         }

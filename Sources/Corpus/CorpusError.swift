@@ -24,8 +24,8 @@ public enum CorpusError: Error, Equatable, CustomStringConvertible {
         case .file(let error): error.description
         case .unreadable(let path, let problem): "\(path): \(problem)"
         case .unknownKind(let path):
-            "\(path): unknown kind of data; expected a name ending in .txt, .jsonl, .jsonl.gz, .u16 "
-                + "or .u32, or - for standard input"
+            "\(path): unknown kind of data; expected a name ending in .txt, .jsonl, .ndjson or .json "
+                + "(JSON lines, also with .gz), .u16, .u32 or .npy, or - for standard input"
         case .line(let path, let line, let problem): "\(path): line \(line): \(problem)"
         case .notUTF8(let path, let offset):
             "\(path): not UTF-8 text: the byte at offset \(offset) fits no character; convert the file"

@@ -16,6 +16,8 @@ public struct CorpusReader: Sendable {
     /// The most windows or documents; nil for all.
     public let limit: Int?
     public let bos: BOSPolicy
+    /// The field of a JSON line that holds its text.
+    public var textKey = "text"
     /// Nothing is read behind the document that reaches so many tokens; nil for no such limit.
     public let tokenLimit: Int?
 
@@ -46,16 +48,31 @@ public struct CorpusReader: Sendable {
     public func read(
         path: String, onEmpty: (_ line: Int) -> Void = { _ in }
     ) throws(CorpusError) -> [Document] {
-        if path.hasSuffix(".u16") || path.hasSuffix(".u32") {
-            return try tokenFile(path)
+        switch Kind(path) {
+        case .ids: return try tokenFile(path)
+        case .text: return try textFile(path)
+        case .lines: return try lines(try TextLines(path: path), path, onEmpty)
+        case nil: throw .unknownKind(path: path)
         }
-        if path.hasSuffix(".txt") {
-            return try textFile(path)
+    }
+
+    /// What a file's name says of its content, letter case apart.
+    private enum Kind {
+        case text, lines, ids
+
+        init?(_ path: String) {
+            let name = path.lowercased()
+            let plain = name.hasSuffix(".gz") ? name.dropLast(3) : name[...]
+            if [".jsonl", ".ndjson", ".json"].contains(where: plain.hasSuffix) {
+                self = .lines
+            } else if name.hasSuffix(".txt") {
+                self = .text
+            } else if [".u16", ".u32", ".npy"].contains(where: name.hasSuffix) {
+                self = .ids
+            } else {
+                return nil
+            }
         }
-        if path.hasSuffix(".jsonl") || path.hasSuffix(".jsonl.gz") {
-            return try lines(try TextLines(path: path), path, onEmpty)
-        }
-        throw .unknownKind(path: path)
     }
 
     /// The documents of standard input, as of a `.jsonl` file where its first line is a JSON object and
@@ -112,8 +129,10 @@ public struct CorpusReader: Sendable {
     /// The windows of a file of ids. What no window needs is not read.
     private func tokenFile(_ path: String) throws(CorpusError) -> [Document] {
         let file = try Self.mapped(path)
-        let bytes = file.bytes
-        let width = path.hasSuffix(".u16") ? 2 : 4
+        let layout = try TokenFileLayout(
+            path: path, bytes: file.bytes, vocabularySize: vocabularySize)
+        let bytes = UnsafeRawBufferPointer(rebasing: file.bytes[layout.start...])
+        let width = layout.width
         guard bytes.count % width == 0 else {
             throw .unreadable(
                 path: path,
@@ -132,7 +151,7 @@ public struct CorpusReader: Sendable {
             for index in 0..<count {
                 var id = 0
                 for place in 0..<width { id |= Int(bytes[index * width + place]) << (8 * place) }
-                guard id < vocabularySize else {
+                guard id >= 0, id < vocabularySize else {
                     throw .tokenOutOfRange(
                         path: path, place: "token \(index)", id: id,
                         vocabularySize: vocabularySize)
@@ -253,16 +272,14 @@ public struct CorpusReader: Sendable {
         }
         let request = json["request"] ?? json
         let text: String
-        if let whole = json["text"]?.stringValue {
+        if let whole = json[textKey]?.stringValue {
             text = whole
         } else if let context = request["context"]?.stringValue,
             let continuation = request["continuation"]?.stringValue
         {
             text = context + continuation
         } else {
-            throw .line(
-                path: path, line: line,
-                problem: "expected \"text\", \"tokens\", or \"context\" with \"continuation\"")
+            throw .line(path: path, line: line, problem: noText(json))
         }
         let tokenizer = try opened(for: path)
         let ids: [Int32]
@@ -275,6 +292,21 @@ public struct CorpusReader: Sendable {
         try check(ids, tokenizer, path: path, place: "line \(line)")
         let prefix = try prefix(before: .text, path)
         return try document(ids, prefix: prefix)
+    }
+
+    /// What a line without a text lacks, and where it has texts.
+    private func noText(_ json: JSON) -> String {
+        let expected =
+            "expected \(textKey.quotedForMessage), \"tokens\", or \"context\" with \"continuation\""
+        guard let members = json.objectValue else {
+            return expected + "; it is no JSON object, which each line has to be"
+        }
+        let fields = members.filter { $0.value.stringValue != nil }.map(\.key)
+        return fields.isEmpty
+            ? expected
+            : expected + "; texts stand under "
+                + fields.prefix(5).map(\.quotedForMessage).joined(separator: ", ")
+                + ", of which --text-key can name one"
     }
 
     /// One document cut to its first tokens.

@@ -46,7 +46,7 @@ public final class TextLines {
 
     private init(file path: String) throws(CorpusError) {
         self.path = path
-        if path.hasSuffix(".gz") {
+        if path.lowercased().hasSuffix(".gz") {
             let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 1 << 18, alignment: 64)
             do {
                 source = .gzip(try GzipFile(path), buffer)

@@ -1,3 +1,4 @@
+import CMappings
 import Foundation
 
 /// A folder that is being made beside the place it will have: a checkpoint, whole or not there at all.
@@ -79,18 +80,31 @@ public final class TemporaryFolder {
                     if errno == ENOTEMPTY || errno == EEXIST { throw .exists(path: name) }
                     throw .lastSystemError(name, "rename the finished folder to")
                 }
-                let old = target + TemporaryFile.suffix(.random(in: .min ... .max))
-                guard rename(target, old) == 0 else { throw .lastSystemError(name, "replace") }
-                guard rename(path, target) == 0 else {
-                    let error = FileError.lastSystemError(name, "rename the finished folder to")
-                    rename(old, target)
-                    throw error
-                }
-                try? FileManager.default.removeItem(atPath: old)
+                try replace()
             }
             isPlaced = true
             try Descriptors.syncFolder(of: target)
         }
+    }
+
+    /// Takes the place of a folder with content, which then goes. In one step where the file system
+    /// exchanges names: a process that is killed leaves the one folder or the other.
+    private func replace() throws(FileError) {
+        if etd_rename_exchange(path, target) == 0 {
+            try? FileManager.default.removeItem(atPath: path)
+            return
+        }
+        guard [EINVAL, ENOSYS, EOPNOTSUPP].contains(errno) else {
+            throw .lastSystemError(name, "replace")
+        }
+        let old = target + TemporaryFile.suffix(.random(in: .min ... .max))
+        guard rename(target, old) == 0 else { throw .lastSystemError(name, "replace") }
+        guard rename(path, target) == 0 else {
+            let error = FileError.lastSystemError(name, "rename the finished folder to")
+            rename(old, target)
+            throw error
+        }
+        try? FileManager.default.removeItem(atPath: old)
     }
 
     /// Removes what processes that are gone have left beside the place.

@@ -22,4 +22,8 @@ void etd_mapping_remove(const void *start);
 // EOPNOTSUPP where the system or the file system cannot do it.
 int etd_rename_new(const char *from, const char *to);
 
+// Exchanges two names in one step, so that neither is ever missing: -1 and EINVAL, ENOSYS or EOPNOTSUPP
+// where the system or the file system cannot do it.
+int etd_rename_exchange(const char *one, const char *other);
+
 #endif
