@@ -265,19 +265,29 @@ public struct EvidenceFile: Sendable, Equatable {
                 + "run again")
     }
 
-    /// What a run adds its own values to: the file that is there, or an empty one.
-    /// - Throws: `.invalid` where it holds values of other documents: they could not stand in one file.
+    /// Whose values a run replaces; the others' stay.
+    public enum Writer: Sendable {
+        case probe, scan
+    }
+
+    /// What a run adds its own values to: what another kind of run has left there, or an empty file.
+    /// - Throws: `.invalid` where that is of other documents: they could not stand in one file.
     public static func begin(
-        _ path: String, sha256: [String]
+        _ path: String, as writer: Writer, sha256: [String]
     ) throws(ActivationError) -> EvidenceFile {
         let empty = EvidenceFile(sha256: [], tokens: [], scored: [], stages: [], scans: [])
         guard Paths.kind(path) != .missing else { return empty }
         let found = try read(path)
+        let stays =
+            switch writer {
+            case .probe: !found.scans.isEmpty
+            case .scan: !found.probe.isEmpty
+            }
+        guard stays else { return empty }
         guard found.sha256.isEmpty || sha256.isEmpty || found.sha256 == sha256 else {
             throw .invalid(
                 path: path,
-                problem:
-                    "holds values of other documents than this run's; write to another folder, "
+                problem: "holds values of other documents than this run's; write to another folder, "
                     + "or run both on the same text and length")
         }
         return found

@@ -100,7 +100,15 @@ public struct ProbeRun {
 
         let plan = try split.plan(for: loaded)
         let evidencePath = Paths.join(folder, RunDirectory.evidence)
-        let earlier = try EvidenceFile.begin(evidencePath, sha256: documents.map(\.sha256))
+        let earlier = try EvidenceFile.begin(
+            evidencePath, as: .probe, sha256: documents.map(\.sha256))
+        if until != nil, !earlier.scans.isEmpty {
+            throw CommandError.flag(
+                name: "--until",
+                problem:
+                    "\(evidencePath) holds a scan's values of all documents, and this run may end "
+                    + "before them; write to another folder")
+        }
         let result = try measure(loaded, nil, documents, tuned: tuned?.lens, shard: place)
         let looped =
             plan == .identity(layers: loaded.model.configuration.layerCount)

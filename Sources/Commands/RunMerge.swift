@@ -144,7 +144,8 @@ enum RunMerge {
             pass: parts.reduce(0) { $0 + $1.run.timings.pass },
             total: parts.reduce(0) { $0 + $1.run.timings.total })
         run.created = Date.now.formatted(.iso8601)
-        let earlier = try EvidenceFile.begin(evidencePath, sha256: result.evidence.sha256)
+        let earlier = try EvidenceFile.begin(
+            evidencePath, as: .probe, sha256: result.evidence.sha256)
         try RunDirectory.write(
             layers: layers, split: split, run: run,
             evidence: earlier.adding(result.evidence, base: nil), to: folder)

@@ -74,7 +74,8 @@ public struct ScanRun {
 
         // A probe may have left its own values there.
         let evidencePath = Paths.join(folder, Self.evidence)
-        let earlier = try EvidenceFile.begin(evidencePath, sha256: documents.map(\.sha256))
+        let earlier = try EvidenceFile.begin(
+            evidencePath, as: .scan, sha256: documents.map(\.sha256))
         let journal = Paths.join(folder, Self.journal)
         if overwrite { unlink(journal) }
         let progress = ProgressReporter(

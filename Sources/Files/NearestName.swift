@@ -1,23 +1,24 @@
 /// Which known name someone may have meant.
 public enum NearestName {
-    /// The known name nearest to `name`, letter case apart; nil where none is near enough to suggest:
-    /// at most one edit for each three characters, or one is the beginning of the other.
+    /// The known name nearest to `name`, letter case apart; nil where none is near enough to suggest: at
+    /// most one edit for each three characters, or else one of which the other is the beginning.
     public static func of(_ name: String, among known: some Sequence<String>) -> String? {
         let given = Array(name.lowercased())
         guard !given.isEmpty else { return nil }
         var best: (name: String, distance: Int)?
+        var longer: String?
         for candidate in known {
             let other = Array(candidate.lowercased())
-            var distance = editDistance(given, other)
-            let shorter = min(given.count, other.count)
-            if shorter >= 3, given.prefix(shorter) == other.prefix(shorter) {
-                distance = min(distance, 1)
-            }
+            let distance = editDistance(given, other)
             if distance <= max(1, given.count / 3), distance < best?.distance ?? .max {
                 best = (candidate, distance)
             }
+            let shorter = min(given.count, other.count)
+            if shorter >= 3, given.prefix(shorter) == other.prefix(shorter) {
+                longer = longer ?? candidate
+            }
         }
-        return best?.name
+        return best?.name ?? longer
     }
 
     /// The least number of insertions, deletions, replacements and swaps of two neighbours, no

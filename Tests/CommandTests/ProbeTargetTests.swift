@@ -1,6 +1,7 @@
 // What `probe` does to its target: another run in its way, a target that cannot be written, a full disk, a
 // kill; and that its bytes do not depend on the number of threads.
 
+import Activations
 import Files
 import Foundation
 import Tensors
@@ -190,6 +191,8 @@ import Testing
             if let schema = name.hasSuffix(".json") ? String(name.dropLast(5)) : nil {
                 let json = try JSON.read(path: folder + "/" + name)
                 #expect(try SchemaValidator(schema).problems(json).isEmpty)
+            } else if name.hasSuffix(".h5") {
+                #expect(try !EvidenceFile.read(folder + "/" + name).probe.isEmpty)
             } else {
                 let text = try String(contentsOfFile: folder + "/" + name, encoding: .utf8)
                 #expect(text.hasSuffix(name == "report.html" ? "</html>\n" : "\n"))
