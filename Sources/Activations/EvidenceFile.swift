@@ -287,8 +287,8 @@ public struct EvidenceFile: Sendable, Equatable {
         guard found.sha256.isEmpty || sha256.isEmpty || found.sha256 == sha256 else {
             throw .invalid(
                 path: path,
-                problem: "holds values of other documents than this run's; write to another folder, "
-                    + "or run both on the same text and length")
+                problem: "holds values of other documents than this run's; write to another "
+                    + "folder, or run both on the same text and length")
         }
         return found
     }
