@@ -64,12 +64,14 @@ public struct TimeBudget: ExpressibleByArgument, Equatable, Sendable {
 public struct ScanOptions: ParsableArguments {
     @Option(
         help: ArgumentHelp(
-            "What is done to a window: skip, loop, half, damped, listed with commas.",
+            "What is done to a window: skip, loop, half, damped, heun, rk4, listed with commas.",
             discussion: """
                 skip: it does not run. loop: it runs k times in a row. half: once, then x ← x + (g(x) - x)/2 \
-                for each further iteration. damped: k times x ← x + (g(x) - x)/k. Default: all four.
+                for each further iteration. damped: k times x ← x + (g(x) - x)/k. \
+                heun, rk4: the same k steps by Heun's or the Runge-Kutta method, at two and four passes \
+                a step. Default: the first four.
                 """, valueName: "kinds"))
-    public var kinds = ScanKindList(values: ScanKind.allCases)
+    public var kinds = ScanKindList(values: ScanKind.usual)
 
     @Option(
         help: ArgumentHelp(
@@ -79,7 +81,7 @@ public struct ScanOptions: ParsableArguments {
 
     @Option(
         help: ArgumentHelp(
-            "k of loop, half and damped, such as 2..4.", valueName: "numbers"))
+            "k of every kind but skip, such as 2..4.", valueName: "numbers"))
     public var iterations = NumberList(values: [2])
 
     @Option(

@@ -34,7 +34,7 @@ public struct ScansRecord: Sendable, Equatable {
     }
 
     public struct Window: Sendable, Equatable {
-        /// skip, loop, half or damped.
+        /// skip, loop, half, damped, heun or rk4.
         public var kind: String
         public var start: Int
         public var length: Int

@@ -10,6 +10,24 @@ public enum ScanKind: String, CaseIterable, Sendable {
     case half
     /// k Euler sub-steps: x ← x + (g(x) - x)/k (arXiv 2605.23872).
     case damped
+    /// k steps of Heun's method, of size 1/k, on dx/dt = g(x) - x: two passes a step.
+    case heun
+    /// k steps of the classical Runge-Kutta method, of size 1/k, on the same: four passes a step.
+    case rk4
+
+    /// Kinds that are scanned where none is named; the others cost two and four passes a step.
+    public static let usual: [ScanKind] = [.skip, .loop, .half, .damped]
+
+    /// Passes of the window for `iterations`.
+    func passes(_ iterations: Int?) -> Int {
+        let count = iterations ?? 1
+        switch self {
+        case .skip: return 0
+        case .loop, .half, .damped: return count
+        case .heun: return 2 * count
+        case .rk4: return 4 * count
+        }
+    }
 }
 
 /// Layers `start ..< start + length` of a model, and what is done to them.
@@ -37,7 +55,7 @@ public struct ScanWindow: Sendable, Hashable, CustomStringConvertible {
 
     /// Layers that a pass of the model executes with this window, of `layers` in all.
     public func executedLayers(of layers: Int) -> Int {
-        layers + (kind == .skip ? -length : length * ((iterations ?? 1) - 1))
+        layers + length * (kind.passes(iterations) - 1)
     }
 
     /// Every window of `lengths` layers and every one of `ranges`, in all kinds, each once: by kind, then

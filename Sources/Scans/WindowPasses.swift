@@ -146,7 +146,40 @@ struct WindowPasses {
                     x = Self.mix(x, try passes.run(layers, texts, from: x), by: count)
                 }
                 return x
+            case .heun: return try solved(count, stages: [1], weights: [1, 1])
+            case .rk4: return try solved(count, stages: [0.5, 0.5, 1], weights: [1, 2, 2, 1])
             }
+        }
+
+        /// `count` steps of an explicit Runge-Kutta method of size 1/count on dx/dt = g(x) - x.
+        /// - Parameters:
+        ///   - stages: how far along the slope before it each slope but the first is taken.
+        ///   - weights: of the slopes, up to a factor.
+        private func solved(
+            _ count: Int, stages: [Float], weights: [Float]
+        ) throws(ModelError) -> States {
+            let step = 1 / Float(count)
+            let whole = weights.reduce(0, +)
+            var x = before
+            for number in 0..<count {
+                var point = x
+                let next = States(uninitialized: x.count)
+                next.pointer.update(from: x.pointer, count: x.count)
+                for (stage, weight) in weights.enumerated() {
+                    let isFirst = number == 0 && stage == 0
+                    let moved = try isFirst ? after : passes.run(layers, texts, from: point)
+                    let stretch = stage < stages.count ? step * stages[stage] : 0
+                    let following = States(uninitialized: x.count)
+                    for index in 0..<x.count {
+                        let slope = moved.pointer[index] - point.pointer[index]
+                        next.pointer[index] += step * weight / whole * slope
+                        following.pointer[index] = x.pointer[index] + stretch * slope
+                    }
+                    point = following
+                }
+                x = next
+            }
+            return x
         }
 
         private mutating func loop(_ count: Int) throws(ModelError) -> States {

@@ -2,9 +2,11 @@
 
 Writes Tests/Goldens/scans/expected.json: for each tiny checkpoint of Tests/Goldens/models two items
 with options, one text, and for each window what transformers' layers give when they run in another
-order (skip, loop) or when states are mixed between passes (half, damped), in f32:
+order (skip, loop) or when states are mixed between passes (the others), in f32:
   half     x = g(x0), then x <- x + (g(x) - x)/2 for each further iteration
   damped   x = x0, then k times x <- x + (g(x) - x)/k
+  heun     k steps of Heun's method of size 1/k on dx/dt = g(x) - x
+  rk4      k steps of the classical Runge-Kutta method of size 1/k on the same
 g is the window's layers, x0 its input. A margin is log P(gold) - max log P(other), each summed over the
 option's tokens; nll is -log P summed over the text's tokens after the first.
 Pinned versions: requirements.txt.
@@ -92,6 +94,18 @@ class Body:
         elif kind == "damped":
             for _ in range(count):
                 x = x + (self.run(layers, x) - x) / count
+        elif kind in ("heun", "rk4"):
+            step = 1 / count
+            slope = lambda state: self.run(layers, state) - state
+            for _ in range(count):
+                first = slope(x)
+                if kind == "heun":
+                    x = x + step / 2 * (first + slope(x + step * first))
+                    continue
+                second = slope(x + step / 2 * first)
+                third = slope(x + step / 2 * second)
+                fourth = slope(x + step * third)
+                x = x + step / 6 * (first + 2 * second + 2 * third + fourth)
         else:
             assert kind == "skip"
         hidden = self.run(range(start + length, len(self.layers)), x)
@@ -123,7 +137,7 @@ def windows_of(layers):
     windows = []
     for start, length in [(0, 1), (layers // 2, 1), (layers - 1, 1), (1, 2), (0, layers)]:
         windows.append(("skip", start, length, None))
-        for kind in ("loop", "half", "damped"):
+        for kind in ("loop", "half", "damped", "heun", "rk4"):
             windows += [(kind, start, length, count) for count in (2, 3)]
     return windows
 
