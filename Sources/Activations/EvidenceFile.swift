@@ -81,6 +81,14 @@ public struct EvidenceFile: Sendable, Equatable {
     /// For each item, 0 where the search saw it and 1 where the confirmation did.
     public var stages: [Int32]
     public var scans: [Scans]
+    /// Members of the file that are not this type's, such as another tool's groups. They are kept where the
+    /// file is written again.
+    public private(set) var others: [String] = []
+
+    /// The members that this type reads and writes.
+    private static let known: Set<String> = [
+        "documents", "items", "layers", "boundaries", "blocks", "blocks20", "base", "scans",
+    ]
 
     public init(
         sha256: [String], tokens: [Int64], scored: [Int64], stages: [Int32], scans: [Scans]
@@ -92,7 +100,8 @@ public struct EvidenceFile: Sendable, Equatable {
         self.scans = scans
     }
 
-    /// Writes the file under its final name when it is whole.
+    /// Writes the file under its final name when it is whole. What others have put into the file that it
+    /// replaces goes along.
     /// - Throws: `ActivationError`.
     public func write(to path: String, replacing: Bool) throws(ActivationError) {
         let temporary: TemporaryFile
@@ -124,6 +133,12 @@ public struct EvidenceFile: Sendable, Equatable {
                 try kind.write(
                     "nll", scan.nll.flatMap(\.self), shape: [scan.windows.count, tokens.count])
                 try kind.write("nll_n", scored)
+            }
+        }
+        if replacing, Paths.kind(path) != .missing {
+            let earlier = try HDF5File.open(path)
+            for name in try Self.others(earlier.root) {
+                try earlier.root.copy(name, into: file.root)
             }
         }
         try file.close()
@@ -177,6 +192,7 @@ public struct EvidenceFile: Sendable, Equatable {
         if file.root.has("items") {
             evidence.stages = try file.root.group("items").dataSet("stage").read(as: Int32.self)
         }
+        evidence.others = try others(file.root)
         let documents = evidence.tokens.count
         evidence.probe = try probe(file.root, documents: documents)
         if file.root.has("base") {
@@ -208,6 +224,10 @@ public struct EvidenceFile: Sendable, Equatable {
                     nll: try values("nll", evidence.tokens.count)))
         }
         return evidence
+    }
+
+    private static func others(_ root: HDF5Group) throws(ActivationError) -> [String] {
+        try root.members().filter { !known.contains($0) }
     }
 
     private static func probe(
@@ -280,8 +300,8 @@ public struct EvidenceFile: Sendable, Equatable {
         let found = try read(path)
         let stays =
             switch writer {
-            case .probe: !found.scans.isEmpty
-            case .scan: !found.probe.isEmpty
+            case .probe: !found.scans.isEmpty || !found.others.isEmpty
+            case .scan: !found.probe.isEmpty || !found.others.isEmpty
             }
         guard stays else { return empty }
         guard found.sha256.isEmpty || sha256.isEmpty || found.sha256 == sha256 else {

@@ -74,6 +74,12 @@ package final class HDF5Group: HDF5Object {
         return H5Iget_type(object) == kind
     }
 
+    /// Copies a member of this group, with all that it holds, into another file's group.
+    package func copy(_ name: String, into other: HDF5Group) throws(ActivationError) {
+        try check(
+            H5Ocopy(id, name, other.id, name, 0, 0), path, child(name), "copy")
+    }
+
     package func isGroup(_ name: String) -> Bool { isKind(name, H5I_GROUP) }
     package func isDataSet(_ name: String) -> Bool { isKind(name, H5I_DATASET) }
 

@@ -24,6 +24,8 @@ public final class Probe {
         public var documents = 0
         /// Whether the bound that was asked for was met; nil without one.
         public var metBound: Bool?
+        /// What a person should know of the measurement, a line each.
+        public var notes: [String] = []
         /// What a shard keeps for `merge`, beside its evidence.
         public var kept: ShardSums?
     }
@@ -181,6 +183,7 @@ extension Probe.Result {
                 evidence.jackknife.append((values.name, values.values))
             }
             kept = kept ?? found.kept
+            notes += found.notes
         }
         if hasBoundaries { boundaries = rows }
     }

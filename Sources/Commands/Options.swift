@@ -86,8 +86,11 @@ public struct DataOptions: ParsableArguments {
             discussion: """
                 A text or token file is cut into consecutive windows, each one document; a line of \
                 JSON lines (.jsonl, .ndjson, .json, also with .gz) is one document ("text", "tokens", or \
-                "context" with "continuation"), cut to its first tokens; it may be 64 MiB long. Standard input is read as .jsonl where its \
-                first line is a JSON object, else as .txt. Default: a text of the project's own, about 6,000 tokens.
+                "context" with "continuation"), cut to its first tokens; it may be \
+                64 MiB long. A .npy without NumPy's header holds ids alone, as OLMo's do: of 2 bytes where \
+                the vocabulary has at most 65,536, else of 4. Standard input is read as .jsonl where its \
+                first line is a JSON object, else as .txt. Default: a text of the project's own, about \
+                6,000 tokens.
                 """, valueName: "file"))
     public var data: String?
 

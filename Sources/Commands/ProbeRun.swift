@@ -102,11 +102,11 @@ public struct ProbeRun {
         let evidencePath = Paths.join(folder, RunDirectory.evidence)
         let earlier = try EvidenceFile.begin(
             evidencePath, as: .probe, sha256: documents.map(\.sha256))
-        if until != nil, !earlier.scans.isEmpty {
+        if until != nil, !earlier.scans.isEmpty || !earlier.others.isEmpty {
             throw CommandError.flag(
                 name: "--until",
                 problem:
-                    "\(evidencePath) holds a scan's values of all documents, and this run may end "
+                    "\(evidencePath) holds others' values of all documents, and this run may end "
                     + "before them; write to another folder")
         }
         let result = try measure(loaded, nil, documents, tuned: tuned?.lens, shard: place)
@@ -150,12 +150,9 @@ public struct ProbeRun {
         try RunDirectory.write(
             layers: layers, split: split, run: run,
             evidence: earlier.adding(shown.evidence, base: looped == nil ? nil : result.evidence),
-            to: folder)
-        if let shard, let place {
-            try ShardFile(shard: shard, place: place, sums: result.kept).write(
-                to: Paths.join(folder, ShardFile.name), boundaries: modelRecord.layers + 1,
-                width: modelRecord.hiddenSize)
-        }
+            shard: shard.flatMap { shard in
+                place.map { ShardFile(shard: shard, place: $0, sums: result.kept) }
+            }, to: folder)
         return (layers, split, run)
     }
 
@@ -186,6 +183,7 @@ public struct ProbeRun {
             throw CommandError.pass(path: loaded.checkpoint.path, problem: error.description)
         }
         progress.finish()
+        if !quiet { result.notes.forEach(Terminal.note) }
         if let until, let met = result.metBound, !quiet {
             Terminal.note(
                 met

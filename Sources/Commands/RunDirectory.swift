@@ -72,7 +72,7 @@ public enum RunDirectory {
 
     static func write(
         layers: LayersRecord, split: SplitRecord, run: RunRecord, evidence: EvidenceFile,
-        to path: String
+        shard: ShardFile? = nil, to path: String
     ) throws {
         // An older run's: from here on the directory does not claim to hold a whole run.
         unlink("\(path)/\(Self.run)")
@@ -81,6 +81,9 @@ public enum RunDirectory {
         try AtomicFile.write(layers.csv, to: "\(path)/\(table)")
         try AtomicFile.write(split.json, to: "\(path)/\(Self.split)")
         try evidence.write(to: "\(path)/\(Self.evidence)", replacing: true)
+        try shard?.write(
+            to: "\(path)/\(ShardFile.name)", boundaries: layers.model.layers + 1,
+            width: layers.model.hiddenSize)
         let page = HTMLReport.page(
             layers: layers, split: split, run: run, passes: MeasuringPass.all.map(\.declaration))
         try AtomicFile.write(page, to: "\(path)/\(report)")

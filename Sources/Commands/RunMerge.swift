@@ -131,8 +131,14 @@ enum RunMerge {
             model, result, sensitivity: sensitivity ?? 1,
             costs: { split in
                 // Costs need the model, which a merge need not have.
-                let loaded = try? ModelSource(model.path).open()
-                return loaded.map { ProbeRun.costs(of: split, $0.model) } ?? []
+                do {
+                    return ProbeRun.costs(of: split, try ModelSource(model.path).open().model)
+                } catch {
+                    Terminal.note(
+                        "\(model.path): cannot be opened here, so the split has no costs (\(error))"
+                    )
+                    return []
+                }
             })
         var run = first.run
         run.arguments = CommandLine.arguments

@@ -271,6 +271,11 @@ import Testing
             zip(values, triangle).allSatisfy { abs($0 - $1) < 1e-12 }
         }
         #expect(unchanged > 10 && unchanged < 20)
+        // What does not fit is left out with its reason, before anything is taken.
+        let missing = #expect(throws: MomentBlocks.Missing.self) {
+            try MomentBlocks(boundaries: 33, width: 8192)
+        }
+        #expect(missing?.problem.contains("MiB, more than 4096") == true)
         // Too few documents for blocks.
         let few = try Probe(model: model, passes: [.geometry], options: options)
             .run(Array(documents.prefix(19)))

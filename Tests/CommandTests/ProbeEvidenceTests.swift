@@ -157,6 +157,37 @@ import Testing
         expectFailure(other, naming: ["evidence.h5", "other documents"])
     }
 
+    /// What another tool has put into the file goes along, and holds it to its documents.
+    @Test func groupsOfOthersAreKept() throws {
+        let model = try TinyModel()
+        let run = try ProbeFiles(model, Self.text, out: "run")
+        let path = run.folder + "/evidence.h5"
+        let values = [1.5, .nan, 3]
+        let mine = model.file("mine.h5")
+        let made = try HDF5File.create(mine)
+        try made.root.makeGroup("dynamics").write("change", values)
+        try made.close()
+        // As h5copy would.
+        let file = try HDF5File.create(path + ".new")
+        let (old, other) = (try HDF5File.open(path), try HDF5File.open(mine))
+        try file.root.set("schema", EvidenceFile.schema)
+        for name in try old.root.members() { try old.root.copy(name, into: file.root) }
+        try other.root.copy("dynamics", into: file.root)
+        try file.close()
+        #expect(rename(path + ".new", path) == 0)
+        #expect(try EvidenceFile.read(path).others == ["dynamics"])
+
+        try succeedAll(
+            ["probe", "--model", model.path, "--out", run.folder, "--overwrite"] + Self.text)
+        let kept = try HDF5File.open(path).root.group("dynamics").dataSet("change")
+        #expect(try kept.read(as: Double.self).map(\.bitPattern) == values.map(\.bitPattern))
+        #expect(try !EvidenceFile.read(path).probe.isEmpty)
+        let shorter = try CommandRunner(analyze)(
+            ["probe", "--model", model.path, "--out", run.folder, "--overwrite"]
+                + ["--sequence-length", "16", "--sequences", "3"])
+        expectFailure(shorter, naming: ["evidence.h5", "other documents"])
+    }
+
     private func succeedAll(_ arguments: [String]) throws {
         let result = try CommandRunner(analyze)(arguments)
         #expect(result.code == 0, "\(result)")

@@ -20,8 +20,10 @@ package final class BoundaryGeometry: Tap {
     private let sums: GeometrySums
     private let sample: TokenSample
     private let sinks: SinkFinder?
-    /// The jackknife's block of the current document; nil before the first.
+    /// The block of the current document's moments; nil before the first.
     private var openBlock: Int?
+    /// The block of the current document.
+    private var sampleBlock = 0
     /// [boundaries][block, d], the current block of positions.
     private let block: FloatBuffer
     private let blockRows: Int
@@ -73,10 +75,11 @@ package final class BoundaryGeometry: Tap {
         first = sinks == nil ? document.addedTokens : SinkFinder.firstOrdinary(document)
         shape.begin(document, first: first)
         waiting = []
-        let next = sums.block(of: index)
+        let next = sums.momentBlock(of: index)
         if next != openBlock { closeBlock() }
         openBlock = next
-        sums.begin(block: next)
+        sampleBlock = sums.block(of: index)
+        sums.begin(block: sampleBlock)
     }
 
     package func observe(_ activation: Activation) {
@@ -107,7 +110,7 @@ package final class BoundaryGeometry: Tap {
                 continue
             }
             if sample.contains(document: index, position: position) {
-                sums.sample(block: openBlock ?? 0) { UnsafePointer(state($0, row)) }
+                sums.sample(block: sampleBlock) { UnsafePointer(state($0, row)) }
             }
             rows.append(row)
         }
@@ -127,7 +130,7 @@ package final class BoundaryGeometry: Tap {
             sinks?.leftOut ?? document.tokens.indices.map { $0 < document.addedTokens }
         let ordinary = waiting.filter { !leftOut[$0.position] }
         for item in ordinary where sample.contains(document: index, position: item.position) {
-            sums.sample(block: openBlock ?? 0) {
+            sums.sample(block: sampleBlock) {
                 UnsafePointer(item.states.pointer + $0 * width)
             }
         }
@@ -185,9 +188,10 @@ package struct GeometryResults {
     /// Effective rank and participation ratio at each boundary; nil where undefined.
     package let dimensions: [Spectrum.Dimensions?]
     package let alignments: [[Double?]]
-    /// None where there are too few documents, or where the blocks' sums take more than
-    /// `MomentBlocks.mostBytes`.
+    /// None where there are too few documents; ranks are missing where the blocks' sums cannot be kept.
     package let jackknife: [JackknifeValues]
+    /// What is missing, and why.
+    package let notes: [String]
 
     init(_ sums: GeometrySums) throws(AnalysisError) {
         let moments = try sums.finish()
@@ -201,5 +205,6 @@ package struct GeometryResults {
         alignments = sums.alignments()
         jackknife = sums.jackknife(
             names: (Metric.effectiveRank.name, Metric.participationRatio.name, "cka"))
+        notes = [sums.missingBlocks].compactMap { $0 }
     }
 }

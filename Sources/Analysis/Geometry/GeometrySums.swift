@@ -20,8 +20,12 @@ final class GeometrySums {
 
     let boundaries: Int
     let width: Int
-    /// nil without a jackknife.
+    /// nil without a jackknife of ranks.
     private let blocks: MomentBlocks?
+    /// Of the whole text; nil where no jackknife is asked for, or there are too few.
+    private let documents: Int?
+    /// Why ranks have no jackknife where there are documents enough.
+    let missingBlocks: String?
     private let alignment: KernelAlignment
     private let keeps: Bool
     private(set) var kept = Kept()
@@ -38,8 +42,17 @@ final class GeometrySums {
         self.boundaries = boundaries
         self.width = width
         self.keeps = keeps
-        blocks = documents.flatMap {
-            MomentBlocks(boundaries: boundaries, width: width, documents: $0)
+        self.documents = documents.flatMap {
+            JackknifeBlocks.block(of: 0, documents: $0) == nil ? nil : $0
+        }
+        do {
+            blocks =
+                self.documents == nil
+                ? nil : try MomentBlocks(boundaries: boundaries, width: width)
+            missingBlocks = nil
+        } catch let error {
+            blocks = nil
+            missingBlocks = "ranks have no jackknife: \(error.problem)"
         }
         alignment = KernelAlignment(boundaries: boundaries, width: width)
         totals = Array(repeating: nil, count: boundaries)
@@ -47,10 +60,15 @@ final class GeometrySums {
     }
 
     /// The block of a document; 0 without blocks.
-    func block(of document: Int) -> Int { blocks?.block(of: document) ?? 0 }
+    func block(of document: Int) -> Int {
+        documents.flatMap { JackknifeBlocks.block(of: document, documents: $0) } ?? 0
+    }
+
+    /// The same for moments, which may be too large for blocks.
+    func momentBlock(of document: Int) -> Int { blocks == nil ? 0 : block(of: document) }
 
     /// A document of this block comes next.
-    func begin(block: Int) { alignment.begin(block: blocks == nil ? nil : block) }
+    func begin(block: Int) { alignment.begin(block: documents == nil ? nil : block) }
 
     /// Takes in a sampled token.
     /// - Parameter state: its state [d] at a boundary.
@@ -114,15 +132,17 @@ final class GeometrySums {
     /// Ranks and CKA without one block of documents after the other; none without blocks. After `finish`
     /// and `alignments`.
     func jackknife(names: (rank: String, ratio: String, alignment: String)) -> [JackknifeValues] {
-        guard let blocks else { return [] }
+        guard documents != nil else { return [] }
+        let aligned = JackknifeValues(
+            name: names.alignment, values: alignment.alignmentsWithoutBlocks())
+        guard let blocks else { return [aligned] }
         let found = blocks.dimensions(totals)
         return [
             JackknifeValues(
                 name: names.rank, values: found.map { $0.map { $0?.effectiveRank ?? .nan } }),
             JackknifeValues(
                 name: names.ratio, values: found.map { $0.map { $0?.participationRatio ?? .nan } }),
-            JackknifeValues(
-                name: names.alignment, values: alignment.alignmentsWithoutBlocks()),
+            aligned,
         ]
     }
 }

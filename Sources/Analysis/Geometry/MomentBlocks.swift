@@ -5,31 +5,38 @@ import Tensors
 ///
 /// Keeps each block's sums, in f32, in a file that has no name any more. f32 is enough for a standard error,
 /// and halves the file.
-final class MomentBlocks {
+package final class MomentBlocks {
     /// Where the sums of all blocks would take more, there is no jackknife of ranks.
-    static let mostBytes = 4 << 30
+    package static let mostBytes = 4 << 30
+
+    /// Why there can be none.
+    package struct Missing: Error {
+        package var problem: String
+    }
 
     private let boundaries: Int
-    private let documents: Int
     private let places: Int
     private let sums: UnsafeMutablePointer<Float>
     private let bytes: Int
 
-    /// nil with fewer documents than blocks, beyond `mostBytes`, or where no file can be made.
-    /// - Parameter documents: of the whole text.
-    init?(boundaries: Int, width: Int, documents: Int) {
+    /// - Throws: `Missing` beyond `mostBytes`, or where the temporary file cannot be made.
+    package init(boundaries: Int, width: Int) throws(Missing) {
+        self.boundaries = boundaries
         places = (width + 1) * (width + 2) / 2
         bytes = JackknifeBlocks.count * boundaries * places * 4
-        guard JackknifeBlocks.block(of: 0, documents: documents) != nil, bytes <= Self.mostBytes
-        else { return nil }
-        self.boundaries = boundaries
-        self.documents = documents
-        guard let file = tmpfile() else { return nil }
+        let size = "the sums of \(JackknifeBlocks.count) blocks take \(bytes >> 20) MiB"
+        guard bytes <= Self.mostBytes else {
+            throw Missing(problem: "\(size), more than \(Self.mostBytes >> 20)")
+        }
+        guard let file = tmpfile() else {
+            throw Missing(problem: "\(size), and no temporary file can be made")
+        }
         defer { fclose(file) }
-        guard ftruncate(fileno(file), bytes) == 0,
+        // All of it now: a disk that fills up later would end the process.
+        guard posix_fallocate(fileno(file), 0, bytes) == 0,
             let base = mmap(nil, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fileno(file), 0),
             base != MAP_FAILED
-        else { return nil }
+        else { throw Missing(problem: "\(size), for which the temporary folder has no room") }
         sums = base.assumingMemoryBound(to: Float.self)
     }
 
@@ -37,10 +44,6 @@ final class MomentBlocks {
 
     private func sums(_ block: Int, _ boundary: Int) -> UnsafeMutablePointer<Float> {
         sums + (block * boundaries + boundary) * places
-    }
-
-    func block(of document: Int) -> Int {
-        JackknifeBlocks.block(of: document, documents: documents) ?? 0
     }
 
     /// Keeps the sums of a block that has ended.

@@ -144,6 +144,7 @@ extension PassResults {
         ]
         matrices = [("cka", geometry.alignments)]
         jackknife = geometry.jackknife
+        notes = geometry.notes
     }
 }
 

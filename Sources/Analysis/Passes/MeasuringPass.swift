@@ -79,6 +79,8 @@ package struct PassResults {
     package var pairs: PairValues?
     /// Of each of `whole` and `matrices`, leaving out one block of documents after the other.
     package var jackknife: [JackknifeValues] = []
+    /// What a person should know of the measurement, a line each.
+    package var notes: [String] = []
     /// Sums that a shard keeps for `merge`.
     package var kept: ShardSums?
 
