@@ -11,6 +11,10 @@ public struct Citation: Sendable, Equatable {
     public static func arxiv(_ text: String, _ number: String) -> Citation {
         Citation(text: "\(text), arXiv:\(number)", address: "https://arxiv.org/abs/\(number)")
     }
+
+    // What several modules cite; the others' stand where they are used.
+    public static let etd = arxiv("Encode, Think, Decode (2025)", "2510.07358")
+    public static let gromov = arxiv("Gromov et al., block distance (2024)", "2403.17887")
 }
 
 /// A number that a measuring pass makes for each layer or boundary: all that files, report, glossary and

@@ -46,11 +46,6 @@ extension Metric {
         high: "the layer turns the states far", source: .gromov, isOverPositions: true)
 }
 
-extension Citation {
-    public static let etd = arxiv("Encode, Think, Decode (2025)", "2510.07358")
-    static let gromov = arxiv("Gromov et al., block distance (2024)", "2403.17887")
-}
-
 private final class AngularMeasurement: PassMeasurement {
     private let turns: LayerTurns
     private let last: DocumentTable

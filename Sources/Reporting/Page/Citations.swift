@@ -1,7 +1,6 @@
 import Records
 
 extension Citation {
-    static let etd = arxiv("Encode, Think, Decode (2025)", "2510.07358")
     static let kneedle = Citation(
         text: "Satopää et al., Finding a “Kneedle” in a Haystack, ICDCSW 2011",
         address: "https://doi.org/10.1109/ICDCSW.2011.20")

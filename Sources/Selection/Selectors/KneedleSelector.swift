@@ -12,7 +12,7 @@ extension Selector {
             """,
         reads: ["angular_distance_last"],
         predicts: "damage to text, weakly; not reasoning",
-        source: .arxiv("Encode, Think, Decode (2025)", "2510.07358")
+        source: .etd
     ) { evidence in
         SplitRecord.Evidence(proposal: evidence.proposal.split, values: values(evidence))
     }

@@ -12,7 +12,7 @@ extension Selector {
             """,
         reads: ["angular_distance_last"],
         predicts: "nothing that was measured",
-        source: .arxiv("Gromov et al., block distance (2024)", "2403.17887")
+        source: .gromov
     ) { evidence in
         SplitRecord.Evidence(
             proposal: evidence.windows.leading?.split, values: evidence.windows.evidence)
