@@ -110,6 +110,9 @@ let package = Package(
                 "Evaluation", "CKernels",
             ]),
         .target(
+            name: "Relevance",
+            dependencies: ["Tensors", "Corpus", "Models", "Probing", "Scans"]),
+        .target(
             name: "ModelStore",
             dependencies: [
                 "Files", "Tensors", "Checkpoints", "Tokenizers", "Models", "Records",
@@ -124,7 +127,7 @@ let package = Package(
             dependencies: [
                 "Files", "Tensors", "Checkpoints", "Tokenizers", "Corpus", "Plans", "Models",
                 "Records", "Activations", "Analysis", "LensTraining", "Evaluation", "Inference",
-                "Selection", "Probing", "Scans", "ModelStore", "Export", "Reporting",
+                "Selection", "Probing", "Scans", "Relevance", "ModelStore", "Export", "Reporting",
                 "CKernels",
                 .product(name: "OrderedCollections", package: "swift-collections"),
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),

@@ -14,11 +14,17 @@ public struct EvidenceFile: Sendable, Equatable {
         public var margins: [[Double]]
         /// -log P summed over a document's scored tokens, by window and document.
         public var nll: [[Double]]
+        /// Log-odds of the gold option in nats, as `margins`; empty in files of before.
+        public var logOdds: [[Double]]
 
-        public init(kind: String, windows: [[Int32]], margins: [[Double]], nll: [[Double]]) {
+        public init(
+            kind: String, windows: [[Int32]], margins: [[Double]], logOdds: [[Double]] = [],
+            nll: [[Double]]
+        ) {
             self.kind = kind
             self.windows = windows
             self.margins = margins
+            self.logOdds = logOdds
             self.nll = nll
         }
     }
@@ -72,6 +78,9 @@ public struct EvidenceFile: Sendable, Equatable {
     public var probe = Probe()
     /// Of the model without loops, beside a looped one.
     public var base = Probe()
+    public var relevance = Relevance()
+    public var skipEffect: SkipEffect?
+    public var dynamics: Dynamics?
     /// SHA-256 of each document's ids, as little-endian i32.
     public var sha256: [String]
     /// Tokens of each document, without added ones.
@@ -88,6 +97,7 @@ public struct EvidenceFile: Sendable, Equatable {
     /// The members that this type reads and writes.
     private static let known: Set<String> = [
         "documents", "items", "layers", "boundaries", "blocks", "blocks20", "base", "scans",
+        "probes", "use", "skip_effect", "skip_effect_output", "dynamics",
     ]
 
     public init(
@@ -118,6 +128,7 @@ public struct EvidenceFile: Sendable, Equatable {
         }
         try Self.write(probe, to: file.root)
         if !base.isEmpty { try Self.write(base, to: file.root.makeGroup("base")) }
+        try writeRelevance(to: file.root)
         let made = scans.filter { !$0.windows.isEmpty }
         let group = made.isEmpty ? nil : try file.root.makeGroup("scans")
         for scan in made {
@@ -128,6 +139,11 @@ public struct EvidenceFile: Sendable, Equatable {
                 try kind.write(
                     "margin", scan.margins.flatMap(\.self),
                     shape: [scan.windows.count, stages.count])
+                if !scan.logOdds.isEmpty {
+                    try kind.write(
+                        "log_odds", scan.logOdds.flatMap(\.self),
+                        shape: [scan.windows.count, stages.count])
+                }
             }
             if !tokens.isEmpty {
                 try kind.write(
@@ -193,6 +209,7 @@ public struct EvidenceFile: Sendable, Equatable {
             evidence.stages = try file.root.group("items").dataSet("stage").read(as: Int32.self)
         }
         evidence.others = try others(file.root)
+        try evidence.readRelevance(file.root)
         let documents = evidence.tokens.count
         evidence.probe = try probe(file.root, documents: documents)
         if file.root.has("base") {
@@ -221,6 +238,7 @@ public struct EvidenceFile: Sendable, Equatable {
                 Scans(
                     kind: name, windows: windows,
                     margins: try values("margin", evidence.stages.count),
+                    logOdds: try values("log_odds", evidence.stages.count),
                     nll: try values("nll", evidence.tokens.count)))
         }
         return evidence
@@ -301,7 +319,8 @@ public struct EvidenceFile: Sendable, Equatable {
         let stays =
             switch writer {
             case .probe: !found.scans.isEmpty || !found.others.isEmpty
-            case .scan: !found.probe.isEmpty || !found.others.isEmpty
+            case .scan:
+                !found.probe.isEmpty || !found.relevance.isEmpty || !found.others.isEmpty
             }
         guard stays else { return empty }
         guard found.sha256.isEmpty || sha256.isEmpty || found.sha256 == sha256 else {

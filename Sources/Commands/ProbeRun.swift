@@ -9,6 +9,7 @@ import OrderedCollections
 import Plans
 import Probing
 import Records
+import Relevance
 import Reporting
 import Selection
 import Tensors
@@ -20,6 +21,7 @@ public struct ProbeRun {
     public var passes: ChosenPasses
     public var lens: TunedLensOptions
     public var probing: LinearProbeOptions
+    public var relevance: RelevanceOptions
     public var split: SplitOptions
     public var sensitivity: Double
     public var sinks: SinksRecord.Policy
@@ -33,7 +35,8 @@ public struct ProbeRun {
 
     public init(
         model: ModelOptions, data: DataOptions, passes: ChosenPasses, lens: TunedLensOptions,
-        probing: LinearProbeOptions, split: SplitOptions, sensitivity: Double,
+        probing: LinearProbeOptions, relevance: RelevanceOptions? = nil, split: SplitOptions,
+        sensitivity: Double,
         sinks: SinksRecord.Policy = .drop, lensPositions: PositionSelection = .all,
         until: StandardErrorBound? = nil, shard: DumpHeader.Shard? = nil, hashed: Bool, out: String,
         overwrite: Bool, quiet: Bool
@@ -43,6 +46,7 @@ public struct ProbeRun {
         self.passes = passes
         self.lens = lens
         self.probing = probing
+        self.relevance = relevance ?? RelevanceOptions()
         self.split = split
         self.sensitivity = sensitivity
         self.sinks = sinks
@@ -117,6 +121,11 @@ public struct ProbeRun {
                 loaded, plan, Array(documents.prefix(result.documents)), tuned: tuned?.lens)
         let passed = clock.seconds
         let probed = try probes.map { try runProbes(loaded, $0) }
+        let studied =
+            relevance.relevance
+            ? try RelevanceRun(
+                loaded: loaded, options: relevance, bos: data.bos, quiet: quiet
+            ).run(Array(documents.prefix(result.documents))) : nil
 
         let used = documents.prefix(result.documents)
         let tokens = used.reduce(0) { $0 + $1.tokens.count }
@@ -137,7 +146,8 @@ public struct ProbeRun {
             lensPositions: lensPositions == .all ? nil : lensPositions.description,
             sinks: shown.sinks, tunedLens: try tuned.flatMap { try lens.record($0.header) })
         layers.shard = shard?.description
-        if let record = probed?.record { layers.take(record) }
+        layers.probes = probed?.record
+        if let studied, looped == nil { layers.take(studied) }
         let split = try Self.selectSplit(
             modelRecord, result, sensitivity: sensitivity,
             costs: { Self.costs(of: $0, loaded.model) })
@@ -147,9 +157,11 @@ public struct ProbeRun {
                 open: opened, tokenize: tokenized - opened, pass: passed - tokenized,
                 total: clock.seconds, probeForward: probed?.times.forward,
                 probeFit: probed?.times.fit))
+        var evidence = earlier.adding(
+            shown.evidence, base: looped == nil ? nil : result.evidence)
+        if let studied { evidence.take(studied, documents: used.count) }
         try RunDirectory.write(
-            layers: layers, split: split, run: run,
-            evidence: earlier.adding(shown.evidence, base: looped == nil ? nil : result.evidence),
+            layers: layers, split: split, run: run, evidence: evidence,
             shard: shard.flatMap { shard in
                 place.map { ShardFile(shard: shard, place: $0, sums: result.kept) }
             }, to: folder)

@@ -85,9 +85,16 @@ public enum RunDirectory {
             to: "\(path)/\(ShardFile.name)", boundaries: layers.model.layers + 1,
             width: layers.model.hiddenSize)
         let page = HTMLReport.page(
-            layers: layers, split: split, run: run, passes: MeasuringPass.all.map(\.declaration))
+            layers: layers, split: split, run: run, passes: MeasuringPass.all.map(\.declaration),
+            scans: try scans(path))
         try AtomicFile.write(page, to: "\(path)/\(report)")
         try AtomicFile.write(run.json, to: "\(path)/\(Self.run)")
+    }
+
+    /// What a scan has left in the folder.
+    private static func scans(_ path: String) throws(FileError) -> ScansRecord? {
+        let file = "\(path)/\(ScanRun.scans)"
+        return Paths.kind(file) == .missing ? nil : try ScansRecord.read(path: file)
     }
 
     /// Rebuilds the report of a run from its files.
@@ -104,7 +111,7 @@ public enum RunDirectory {
             layers: try LayersRecord.read(path: "\(path)/\(layers)"),
             split: try SplitRecord.read(path: "\(path)/\(split)"),
             run: manager.fileExists(atPath: runPath) ? try RunRecord.read(path: runPath) : nil,
-            passes: MeasuringPass.all.map(\.declaration))
+            passes: MeasuringPass.all.map(\.declaration), scans: try scans(path))
         try AtomicFile.write(page, to: "\(path)/\(report)")
         return "\(path)/\(report)"
     }

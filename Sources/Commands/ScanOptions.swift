@@ -116,6 +116,14 @@ public struct ScanOptions: ParsableArguments {
             """)
     public var racing = true
 
+    @Option(
+        help: ArgumentHelp(
+            "Passes up to which each looped window's states are followed on the text; 0: not at all.",
+            discussion:
+                "How far each pass moves the state, and whether it goes on in the same direction.",
+            valueName: "k"))
+    public var dynamics = 4
+
     @Option(help: ArgumentHelp("Divides the items for the race.", valueName: "n"))
     public var seed: UInt64 = 0
 

@@ -70,7 +70,7 @@ public struct ScanRun {
         let (documents, text) = try readText(loaded, hasItems: !items.isEmpty)
         let job = Scan.Job(
             windows: windows, items: items, documents: documents, races: options.racing,
-            seed: options.seed)
+            seed: options.seed, dynamics: options.dynamics, skipEffect: true)
 
         // A probe may have left its own values there.
         let evidencePath = Paths.join(folder, Self.evidence)
@@ -98,7 +98,7 @@ public struct ScanRun {
         }
         progress.finish()
 
-        let record = ScansRecord(
+        var record = ScansRecord(
             model: try loaded.record(hashed: false), precision: model.arithmetic.rawValue,
             bos: data.bos.rawValue, items: source, tooLong: tooLong, text: text,
             documents: documents.count,
@@ -108,9 +108,13 @@ public struct ScanRun {
             base: result.base, windows: result.rows, notRun: result.notRun,
             isComplete: !result.stopped, executions: result.executions,
             naiveExecutions: result.naiveExecutions)
+        record.dynamics = result.dynamicsRows
+        record.skipEffect = result.skipEffectMap
         var evidence = Self.evidence(result)
         evidence.probe = earlier.probe
         evidence.base = earlier.base
+        evidence.relevance = earlier.relevance
+        if evidence.skipEffect == nil { evidence.skipEffect = earlier.skipEffect }
         if evidence.sha256.isEmpty {
             (evidence.sha256, evidence.tokens) = (earlier.sha256, earlier.tokens)
         }
@@ -215,10 +219,10 @@ public struct ScanRun {
     ) -> String {
         let parts: [String] =
             [
-                loaded.checkpoint.fingerprint, model.arithmetic.rawValue, data.bos.rawValue,
+                "2", loaded.checkpoint.fingerprint, model.arithmetic.rawValue, data.bos.rawValue,
                 items?.sha256 ?? "", text?.sha256 ?? "",
                 job.documents.map { String($0.tokens.count) }.joined(separator: ","),
-                "\(job.races)", "\(job.seed)",
+                "\(job.races)", "\(job.seed)", "\(job.dynamics)", "\(job.skipEffect)",
             ] + job.windows.map(\.description)
         return SHA256.hexadecimal(of: Array(parts.joined(separator: "\n").utf8))
     }
@@ -230,7 +234,7 @@ public struct ScanRun {
         var scans = [
             EvidenceFile.Scans(
                 kind: "base", windows: [[0, 0, 0]], margins: [result.baseMargins],
-                nll: [result.baseNLL])
+                logOdds: [result.baseLogOdds], nll: [result.baseNLL])
         ]
         for kind in ScanKind.allCases {
             let members = job.windows.indices.filter { job.windows[$0].kind == kind }
@@ -244,14 +248,18 @@ public struct ScanRun {
                         }
                     },
                     margins: members.map { result.margins[$0].map { $0 ?? .nan } },
+                    logOdds: members.map { result.logOdds[$0].map { $0 ?? .nan } },
                     nll: members.map { result.nll[$0].map { $0 ?? .nan } }))
         }
         let confirmed = Set(result.confirmation)
-        return EvidenceFile(
+        var file = EvidenceFile(
             sha256: job.documents.map(\.sha256),
             tokens: job.documents.map { Int64($0.tokens.count - $0.addedTokens) },
             scored: job.documents.map { Int64($0.tokens.count - 1) },
             stages: job.items.indices.map { confirmed.contains($0) ? 1 : 0 }, scans: scans)
+        file.skipEffect = result.skipEffect.map { EvidenceFile.SkipEffect($0) }
+        file.dynamics = result.dynamics.map(EvidenceFile.Dynamics.init)
+        return file
     }
 
     /// A few lines for people: the model as it is, and the best windows of each kind.

@@ -79,7 +79,7 @@ package struct PrefixGroup: Sendable, Equatable {
             requests: requests.startIndex..<end)
     }
 
-    static func commonPrefix(
+    package static func commonPrefix(
         _ a: some Collection<Int32>, _ b: some Collection<Int32>
     ) -> Int {
         zip(a, b).prefix { $0 == $1 }.count

@@ -26,7 +26,7 @@ public final class FeatureStore: @unchecked Sendable {
     }
 
     /// Copies one example's state [width].
-    func set(_ boundary: Int, row: Int, _ state: UnsafePointer<Float>) {
+    package func set(_ boundary: Int, row: Int, _ state: UnsafePointer<Float>) {
         (self.boundary(boundary) + row * width).update(from: state, count: width)
     }
 

@@ -98,7 +98,7 @@ public struct ProbingPass {
         progress: (Int) -> Void
     ) throws -> (record: ProbesRecord, times: Times) {
         var times = Times()
-        var results: [TaskProbe.Result] = []
+        var results: [ProbesRecord.Task] = []
         let clock = ContinuousClock()
         func fit(_ data: ProbeTaskData, _ states: () throws -> FeatureStore) throws {
             let start = clock.now
@@ -123,7 +123,7 @@ public struct ProbingPass {
             boundaries: plan.places(.resid).map {
                 ProbesRecord.Boundary(layer: $0.layer, iteration: $0.iteration)
             },
-            tasks: results.map(\.task), relevance: ReasoningRelevance.steps(results))
+            tasks: results)
         return (record, times)
     }
 }

@@ -16,13 +16,6 @@ public enum ProbeDepth: String, Sendable, CaseIterable {
 /// Boundaries are spread over the threads; each is computed by one, so results do not depend on how
 /// many there are.
 public struct TaskProbe {
-    /// A task's figures, and the resampled selectivities that the layers' scores are made of.
-    public struct Result {
-        public var task: ProbesRecord.Task
-        /// Of the ridge probe: [resamples][boundaries].
-        var draws: [[Double]]
-    }
-
     let data: ProbeTaskData
     let features: FeatureStore
     let depth: ProbeDepth
@@ -36,7 +29,7 @@ public struct TaskProbe {
         self.seed = seed
     }
 
-    public func run() -> Result {
+    public func run() -> ProbesRecord.Task {
         let place = Dictionary(uniqueKeysWithValues: data.classes.enumerated().map { ($1, $0) })
         let labels = data.examples.map { place[$0.label] ?? 0 }
         let items = Self.numbered(data.examples.map(\.item))
@@ -52,25 +45,22 @@ public struct TaskProbe {
                 train: data.range(.train), validation: data.range(.validation), test: test)
         }
         let ridge = Self.fitAll(problems) { RidgeProbe($0).fits() }
-        let (readings, draws) = readings(ridge, labels, control, test, testItems)
+        let readings = readings(ridge, labels, control, test, testItems)
         var logistic: [ProbesRecord.Reading] = []
         if depth == .full {
             let fits = Self.fitAll(problems) { LogisticProbe($0).fits() }
-            logistic = self.readings(fits, labels, control, test, testItems).readings
+            logistic = self.readings(fits, labels, control, test, testItems)
         }
         var counts = [Int](repeating: 0, count: data.classes.count)
         for row in data.range(.train) { counts[labels[row]] += 1 }
         let common = counts.indices.max { (counts[$0], -$0) < (counts[$1], -$1) } ?? 0
         let majority = Double(test.count { labels[$0] == common }) / Double(max(1, test.count))
-        return Result(
-            task: ProbesRecord.Task(
-                name: data.name, kind: data.kind.rawValue, difficulty: data.difficulty,
-                path: data.path, classes: data.classes, train: data.range(.train).count,
-                validation: data.range(.validation).count, test: test.count,
-                majority: majority,
-                ridge: readings, logistic: logistic,
-                readableAt: Self.readableAt(readings, majority: majority)),
-            draws: draws)
+        return ProbesRecord.Task(
+            name: data.name, kind: data.kind.rawValue, difficulty: data.difficulty,
+            path: data.path, classes: data.classes, train: data.range(.train).count,
+            validation: data.range(.validation).count, test: test.count, majority: majority,
+            ridge: readings, logistic: logistic,
+            readableAt: Self.readableAt(readings, majority: majority))
     }
 
     /// Strings as numbers from 0 in the order they come.
@@ -112,7 +102,7 @@ public struct TaskProbe {
 
     private func readings(
         _ fits: [[ProbeFit]], _ labels: [Int], _ control: [Int], _ test: Range<Int>, _ items: [Int]
-    ) -> (readings: [ProbesRecord.Reading], draws: [[Double]]) {
+    ) -> [ProbesRecord.Reading] {
         let truth = test.map { labels[$0] }
         let controlTruth = test.map { control[$0] }
         let differences = fits.map { fits in
@@ -126,7 +116,7 @@ public struct TaskProbe {
             items: items, differences: differences,
             seed: StableHash.of("\(seed)|bootstrap|\(data.name)"))
         let uniform = Double(data.range(.train).count) * log2(Double(data.classes.count))
-        let readings = fits.enumerated().map { boundary, fits in
+        return fits.enumerated().map { boundary, fits in
             let hits = zip(fits[0].predicted, truth).count { $0 == $1 }
             let controlHits = zip(fits[1].predicted, controlTruth).count { $0 == $1 }
             let count = Double(max(1, test.count))
@@ -143,7 +133,6 @@ public struct TaskProbe {
                 codeLength: bits, compression: uniform / bits, strength: fits[0].strength,
                 controlStrength: fits[1].strength)
         }
-        return (readings, bootstrap.draws)
     }
 
     /// The share of a task's greatest selectivity at which it counts as readable.
@@ -156,45 +145,6 @@ public struct TaskProbe {
         return readings.firstIndex {
             $0.selectivity.low > 0 && $0.accuracy.low > majority
                 && $0.selectivity.value >= readableShare * greatest
-        }
-    }
-}
-
-/// The layers' reasoning relevance.
-///
-/// With s_t(b) the ridge probe's selectivity on task t at boundary b, or 0 where it is negative (there
-/// the probe reads less than its control task, and what the control task loses is no gain), step l
-/// gains g_t(l) = s_t(l+1) - s_t(l). Over the reasoning tasks R and the surface controls S,
-/// relevance(l) = min(1, max(0, mean_R g(l) - max(0, mean_S g(l)))). A fall of the controls is not
-/// credited. Intervals: the same over resamples of each task's test items.
-public enum ReasoningRelevance {
-    public static func steps(_ results: [TaskProbe.Result]) -> [ProbesRecord.Relevance] {
-        let reasoning = results.filter { $0.task.kind == ProbeTaskKind.reasoning.rawValue }
-        let surface = results.filter { $0.task.kind == ProbeTaskKind.surface.rawValue }
-        guard let first = results.first, !reasoning.isEmpty, !surface.isEmpty else { return [] }
-        return (0..<first.task.ridge.count - 1).map { step in
-            func gain(_ tasks: [TaskProbe.Result]) -> (value: Double, draws: [Double]) {
-                let count = Double(tasks.count)
-                let value = tasks.reduce(0) { sum, result in
-                    sum + max(0, result.task.ridge[step + 1].selectivity.value)
-                        - max(0, result.task.ridge[step].selectivity.value)
-                }
-                let draws = (0..<SelectivityBootstrap.resamples).map { draw in
-                    tasks.reduce(0) {
-                        $0 + max(0, $1.draws[draw][step + 1]) - max(0, $1.draws[draw][step])
-                    } / count
-                }
-                return (value / count, draws)
-            }
-            func interval(_ value: Double, _ draws: [Double]) -> Interval {
-                let range = ProbeStatistics.interval(draws)
-                return Interval(value, range.lowerBound, range.upperBound)
-            }
-            let (r, s) = (gain(reasoning), gain(surface))
-            func score(_ r: Double, _ s: Double) -> Double { min(1, max(0, r - max(0, s))) }
-            return ProbesRecord.Relevance(
-                reasoningGain: interval(r.value, r.draws), surfaceGain: interval(s.value, s.draws),
-                score: interval(score(r.value, s.value), zip(r.draws, s.draws).map(score)))
         }
     }
 }

@@ -26,6 +26,7 @@ extension LayersRecord {
         if let sinks { members["sinks"] = sinks.json }
         if let tunedLens { members["tuned_lens"] = tunedLens.json }
         if let probes { members["probes"] = probes.json }
+        if let relevance { members["relevance"] = relevance.json }
         return .object(members)
     }
 
@@ -52,6 +53,9 @@ extension LayersRecord {
             tunedLens: reader.json["tuned_lens"] == nil
                 ? nil : try TunedLensRecord(reader.member("tuned_lens")))
         record.shard = reader.json["shard"]?.stringValue
+        if reader.json["relevance"]?.objectValue != nil {
+            record.relevance = try RelevanceRecord(reader.member("relevance"))
+        }
         return record
     }
 

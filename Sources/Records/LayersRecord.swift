@@ -113,6 +113,8 @@ public struct LayersRecord: Sendable, Equatable {
     public var sinks: SinksRecord?
     /// What linear probes read; nil when they were not fitted.
     public var probes: ProbesRecord?
+    /// What READ and USE of the layers' scores rest on; nil where they were not measured.
+    public var relevance: RelevanceRecord?
     /// Where the boundaries' tuned readings come from; nil without a tuned lens.
     public var tunedLens: TunedLensRecord?
 
@@ -135,20 +137,6 @@ public struct LayersRecord: Sendable, Equatable {
         self.sinks = sinks
         self.probes = probes
         self.tunedLens = tunedLens
-    }
-
-    /// Takes in what linear probes read. Their scores become the layers' where they speak of the base
-    /// model, each layer run once.
-    public mutating func take(_ probes: ProbesRecord) {
-        self.probes = probes
-        guard probes.plan == nil, probes.relevance.count == layers.count else { return }
-        for (index, step) in probes.relevance.enumerated() {
-            layers[index].scores["reasoning_relevance"] = step.score.value
-            layers[index].scores["reasoning_relevance_low"] = step.score.low
-            layers[index].scores["reasoning_relevance_high"] = step.score.high
-            layers[index].scores["reasoning_gain"] = step.reasoningGain.value
-            layers[index].scores["surface_gain"] = step.surfaceGain.value
-        }
     }
 
     /// One value per layer, nil where a layer has none.

@@ -104,38 +104,17 @@ public struct ProbesRecord: Sendable, Equatable {
         }
     }
 
-    /// What one executed layer adds to what can be read.
-    public struct Relevance: Sendable, Equatable {
-        /// Mean rise of selectivity (negative values as 0) over the reasoning tasks.
-        public var reasoningGain: Interval
-        /// The same over the surface controls.
-        public var surfaceGain: Interval
-        /// min(1, max(0, reasoning gain - max(0, surface gain))).
-        public var score: Interval
-
-        public init(reasoningGain: Interval, surfaceGain: Interval, score: Interval) {
-            self.reasoningGain = reasoningGain
-            self.surfaceGain = surfaceGain
-            self.score = score
-        }
-    }
-
     public var seed: UInt64
     /// Such as `9-9*3-12`; nil for the base model.
     public var plan: String?
     public var boundaries: [Boundary]
     public var tasks: [Task]
-    /// One for each executed layer; none without both reasoning and surface tasks.
-    public var relevance: [Relevance]
 
-    public init(
-        seed: UInt64, plan: String?, boundaries: [Boundary], tasks: [Task], relevance: [Relevance]
-    ) {
+    public init(seed: UInt64, plan: String?, boundaries: [Boundary], tasks: [Task]) {
         self.seed = seed
         self.plan = plan
         self.boundaries = boundaries
         self.tasks = tasks
-        self.relevance = relevance
     }
 }
 
@@ -152,14 +131,6 @@ extension ProbesRecord {
                     ]
                 }),
             "tasks": .array(tasks.map(\.json)),
-            "relevance": .array(
-                relevance.enumerated().map { index, step in
-                    var members: JSON.Object = ["step": .number(index)]
-                    step.score.write("score", to: &members)
-                    step.reasoningGain.write("reasoning_gain", to: &members)
-                    step.surfaceGain.write("surface_gain", to: &members)
-                    return .object(members)
-                }),
         ]
     }
 
@@ -176,12 +147,6 @@ extension ProbesRecord {
             },
             tasks: try reader.elements("tasks") { (element) throws(FileError) in
                 try Task(element)
-            },
-            relevance: try reader.elements("relevance") { (element) throws(FileError) in
-                Relevance(
-                    reasoningGain: try Interval(element, "reasoning_gain"),
-                    surfaceGain: try Interval(element, "surface_gain"),
-                    score: try Interval(element, "score"))
             })
     }
 }

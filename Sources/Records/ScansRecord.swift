@@ -65,6 +65,23 @@ public struct ScansRecord: Sendable, Equatable {
         }
     }
 
+    /// How a looped window goes on, mean over the text's documents; nil where states overflow.
+    public struct Dynamics: Sendable, Equatable {
+        public var start: Int
+        public var length: Int
+        /// ‖T^k h - T^(k-1) h‖/‖h‖ for k = 1, 2, …
+        public var change: [Double?]
+        /// The cosine of the k-th change and the one before, for k = 2, 3, …
+        public var cosine: [Double?]
+
+        public init(start: Int, length: Int, change: [Double?], cosine: [Double?]) {
+            self.start = start
+            self.length = length
+            self.change = change
+            self.cosine = cosine
+        }
+    }
+
     /// How the windows shared the items.
     public struct Racing: Sendable, Equatable {
         public var isOn: Bool
@@ -93,6 +110,10 @@ public struct ScansRecord: Sendable, Equatable {
     public var racing: Racing
     public var base: Values
     public var windows: [Window]
+    public var dynamics: [Dynamics] = []
+    /// Mean relative change of what a later layer adds, by skipped and later layer; nil where it was not
+    /// measured.
+    public var skipEffect: [[Double?]]?
     /// Windows that were asked for and of which nothing was measured.
     public var notRun: Int
     /// Whether all that was asked for has been measured.
@@ -148,6 +169,17 @@ extension ScansRecord {
             ],
             "base": .object(base.members()),
             "windows": .array(windows.map(\.json)),
+            "dynamics": .array(
+                dynamics.map { window in
+                    [
+                        "start": .number(window.start), "length": .number(window.length),
+                        "change": .array(window.change.map { .number($0) }),
+                        "cosine": .array(window.cosine.map { .number($0) }),
+                    ]
+                }),
+            "skip_effect": skipEffect.map { map in
+                .array(map.map { row in .array(row.map { .number($0) }) })
+            } ?? .null,
             "not_run": .number(notRun), "complete": .bool(isComplete),
             "layer_executions": .number(executions),
             "naive_layer_executions": .number(naiveExecutions),
@@ -175,7 +207,7 @@ extension ScansRecord {
         }
         let items = try source("items", "count")
         let text = try source("text", "tokens")
-        return ScansRecord(
+        var record = ScansRecord(
             model: try ModelRecord(reader.member("model")),
             precision: try reader.string("precision"), bos: try reader.string("bos"),
             items: items?.source, tooLong: try items?.reader.int("too_long") ?? 0,
@@ -190,6 +222,18 @@ extension ScansRecord {
             notRun: try reader.int("not_run"), isComplete: try reader.bool("complete"),
             executions: try reader.int("layer_executions"),
             naiveExecutions: try reader.int("naive_layer_executions"))
+        if reader.json["dynamics"]?.arrayValue != nil {
+            record.dynamics = try reader.elements("dynamics") { (window) throws(FileError) in
+                Dynamics(
+                    start: try window.layers("start"), length: try window.layers("length"),
+                    change: (window.json["change"]?.arrayValue ?? []).map(\.doubleValue),
+                    cosine: (window.json["cosine"]?.arrayValue ?? []).map(\.doubleValue))
+            }
+        }
+        if reader.json["skip_effect"]?.arrayValue != nil {
+            record.skipEffect = try reader.matrix("skip_effect")
+        }
+        return record
     }
 }
 

@@ -1,5 +1,6 @@
 import CKernels
 import Files
+import Foundation
 import Models
 import Plans
 import Tensors
@@ -132,17 +133,7 @@ final class LayerPasses {
         let vocabulary = model.configuration.vocabularySize
         for start in stride(from: 0, to: wanted.count, by: rowsAtOnce) {
             let chunk = wanted[start..<min(start + rowsAtOnce, wanted.count)]
-            if logits.count < chunk.count * vocabulary {
-                logits = FloatBuffer(count: chunk.count * vocabulary)
-            }
-            let logits = logits
-            try ScratchPool.shared.withFloats(chunk.count * width) { rows throws(ModelError) in
-                for (index, place) in chunk.enumerated() {
-                    (rows + index * width).update(
-                        from: states.pointer + place.row * width, count: width)
-                }
-                try model.logits(of: rows, rows: chunk.count, into: logits.pointer)
-            }
+            let logits = try self.logits(chunk.map { states.pointer + $0.row * width })
             var normalisers = [Double](repeating: 0, count: chunk.count)
             normalisers.withUnsafeMutableBufferPointer { found in
                 nonisolated(unsafe) let found = found
@@ -160,5 +151,46 @@ final class LayerPasses {
             }
         }
         return sums
+    }
+
+    /// Logits [rows, vocabulary] of single states. The buffer is used again by the next call.
+    private func logits(_ rows: [UnsafeMutablePointer<Float>]) throws(ModelError) -> FloatBuffer {
+        let needed = rows.count * model.configuration.vocabularySize
+        if logits.count < needed { logits = FloatBuffer(count: needed) }
+        let logits = logits
+        try ScratchPool.shared.withFloats(rows.count * width) { copies throws(ModelError) in
+            for (index, row) in rows.enumerated() {
+                (copies + index * width).update(from: row, count: width)
+            }
+            try model.logits(of: copies, rows: rows.count, into: logits.pointer)
+        }
+        return logits
+    }
+
+    /// ‖p - p'‖ of the model's predictions at each text's last position, from states at the last
+    /// boundary.
+    func outputDistances(
+        _ texts: [ScanText], _ one: States, _ other: States
+    ) throws(ModelError) -> [Double] {
+        var distances: [Double] = []
+        var end = 0
+        let vocabulary = model.configuration.vocabularySize
+        for text in texts {
+            end += text.rows
+            let place = (end - 1) * width
+            let logits = try self.logits([one.pointer + place, other.pointer + place])
+            let normalisers = (0..<2).map {
+                etd_log_sum_exp(logits.pointer + $0 * vocabulary, vocabulary)
+            }
+            var squares = 0.0
+            for token in 0..<vocabulary {
+                let change =
+                    exp(Double(logits.pointer[token]) - normalisers[0])
+                    - exp(Double(logits.pointer[vocabulary + token]) - normalisers[1])
+                squares += change * change
+            }
+            distances.append(squares.squareRoot())
+        }
+        return distances
     }
 }

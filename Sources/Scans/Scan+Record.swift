@@ -63,4 +63,34 @@ extension Scan.Result {
         guard value.mean.isFinite else { return Estimate(mean: nil, standardError: nil) }
         return Estimate(mean: value.mean, standardError: value.error)
     }
+
+    /// Loop dynamics as means over documents.
+    public var dynamicsRows: [ScansRecord.Dynamics] {
+        guard let dynamics else { return [] }
+        func mean(_ values: [Double], _ first: Int) -> Double? {
+            let known = values[first..<first + dynamics.documents].filter(\.isFinite)
+            return known.isEmpty ? nil : known.reduce(0, +) / Double(known.count)
+        }
+        return dynamics.windows.enumerated().map { index, window in
+            func row(_ values: [Double], _ count: Int) -> [Double?] {
+                (0..<count).map { mean(values, (index * count + $0) * dynamics.documents) }
+            }
+            return ScansRecord.Dynamics(
+                start: window.start, length: window.length,
+                change: row(dynamics.change, dynamics.passes),
+                cosine: row(dynamics.cosine, dynamics.passes - 1))
+        }
+    }
+
+    /// The effect of a skipped layer on later ones as means over documents, [layers][layers].
+    public var skipEffectMap: [[Double?]]? {
+        guard let effect = skipEffect else { return nil }
+        return (0..<effect.layers).map { skipped in
+            (0..<effect.layers).map { later in
+                let first = (skipped * effect.layers + later) * effect.documents
+                let known = effect.contributions[first..<first + effect.documents].filter(\.isFinite)
+                return known.isEmpty ? nil : known.reduce(0, +) / Double(known.count)
+            }
+        }
+    }
 }

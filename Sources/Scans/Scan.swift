@@ -17,16 +17,43 @@ public final class Scan {
         public var races: Bool
         /// Chooses the items of the search and those of the confirmation.
         public var seed: UInt64
+        /// Passes up to which the dynamics of each looped window are followed on the text; below 2: none.
+        public var dynamics: Int
+        /// Whether a skipped layer's effect on later layers is measured on the text.
+        public var skipEffect: Bool
 
         public init(
             windows: [ScanWindow], items: [ScanItem], documents: [Document], races: Bool,
-            seed: UInt64
+            seed: UInt64, dynamics: Int = 0, skipEffect: Bool = false
         ) {
             self.windows = windows
             self.items = items
             self.documents = documents
             self.races = races && !items.isEmpty
             self.seed = seed
+            self.dynamics = dynamics
+            self.skipEffect = skipEffect
+        }
+
+        /// What the text shows of each window beside its loss. Loops of one window share their dynamics:
+        /// the one of the fewest iterations carries them.
+        var effects: [TextEffect?] {
+            var carriers: [Range<Int>: Int] = [:]
+            for (index, window) in windows.enumerated() where window.kind == .loop {
+                if let other = carriers[window.layers],
+                    windows[other].iterations ?? 0 <= window.iterations ?? 0
+                {
+                    continue
+                }
+                carriers[window.layers] = index
+            }
+            return windows.enumerated().map { index, window in
+                if window.kind == .skip, window.length == 1, skipEffect { return .later }
+                if dynamics > 1, carriers[window.layers] == index {
+                    return .dynamics(passes: dynamics)
+                }
+                return nil
+            }
         }
     }
 
@@ -35,12 +62,16 @@ public final class Scan {
 
     public struct Result: Sendable {
         public var job: Job
-        /// Of the model as it is, in nats: margins by item, -log P summed by document.
+        /// Of the model as it is, in nats: margins and log-odds by item, -log P summed by document.
         public var baseMargins: [Double]
+        public var baseLogOdds: [Double]
         public var baseNLL: [Double]
         /// By window, then item or document.
         public var margins: [Values]
+        public var logOdds: [Values]
         public var nll: [Values]
+        /// By window, then document: the numbers of the window's `TextEffect`; empty where it has none.
+        var effects: [[[Double]]]
         /// Items of the search and of the confirmation, in the order they run in.
         public var search: [Int]
         public var confirmation: [Int]
@@ -65,6 +96,7 @@ public final class Scan {
     private let job: Job
     private let model: Transformer
     private let window: WindowPasses
+    private let effects: [TextEffect?]
     private let journal: ScanJournal?
     private let isOver: () -> Bool
     private let progress: (Int) -> Void
@@ -86,12 +118,18 @@ public final class Scan {
         self.isOver = isOver
         self.progress = progress
         window = WindowPasses(passes: try LayerPasses(model: model))
+        effects = job.effects
         let (search, confirmation) = Self.divided(job)
+        let none = job.windows.map { _ in Values(repeating: nil, count: job.items.count) }
         result = Result(
-            job: job, baseMargins: [], baseNLL: [],
-            margins: job.windows.map { _ in Values(repeating: nil, count: job.items.count) },
+            job: job, baseMargins: [], baseLogOdds: [], baseNLL: [], margins: none, logOdds: none,
             nll: job.windows.map { _ in Values(repeating: nil, count: job.documents.count) },
-            search: search, confirmation: confirmation, confirmed: [])
+            effects: effects.map { effect in
+                let count = effect?.count(layers: model.configuration.layerCount) ?? 0
+                return effect == nil
+                    ? []
+                    : job.documents.map { _ in [Double](repeating: .nan, count: count) }
+            }, search: search, confirmation: confirmation, confirmed: [])
     }
 
     /// Runs a scan, or what is left of it.
@@ -112,9 +150,16 @@ public final class Scan {
     /// the seed go to the search until it has half of the items; without, all are searched.
     static func divided(_ job: Job) -> (search: [Int], confirmation: [Int]) {
         guard job.races else { return (Array(job.items.indices), []) }
+        return halves(job.items, seed: job.seed)
+    }
+
+    /// Two halves of the items, groups whole, in an order drawn by the seed.
+    public static func halves(
+        _ items: [ScanItem], seed: UInt64
+    ) -> (search: [Int], confirmation: [Int]) {
         var groups: [[Int]] = []
         var place: [String: Int] = [:]
-        for (index, item) in job.items.enumerated() {
+        for (index, item) in items.enumerated() {
             if let name = item.group, let known = place[name] {
                 groups[known].append(index)
             } else {
@@ -122,14 +167,14 @@ public final class Scan {
                 groups.append([index])
             }
         }
-        var random = SplitMix64(seed: job.seed)
+        var random = SplitMix64(seed: seed)
         for last in stride(from: groups.count - 1, to: 0, by: -1) {
             groups.swapAt(last, random.below(last + 1))
         }
         var search: [Int] = []
         var confirmation: [Int] = []
         for group in groups {
-            if search.count < (job.items.count + 1) / 2 {
+            if search.count < (items.count + 1) / 2 {
                 search += group
             } else {
                 confirmation += group
@@ -159,11 +204,12 @@ public final class Scan {
         var seen = 0
         var end = job.races ? min(Self.firstRound, search.count) : search.count
         while seen < search.count, !isStopped {
-            for unit in units("search \(seen)", Array(search[seen..<end]), itemRequests) {
+            var done = seen
+            for unit in units("search \(seen)", byTask(search[seen..<end]), itemRequests) {
                 guard !isStopped else { break }
                 try measure(unit, alive, isText: false)
-                let done = unit.members.last.flatMap { search.firstIndex(of: $0) } ?? 0
-                try runText(to: Double(done + 1) / Double(search.count))
+                done += unit.members.count
+                try runText(to: Double(done) / Double(search.count))
             }
             guard !isStopped else { break }
             seen = end
@@ -176,7 +222,7 @@ public final class Scan {
         }
         if job.races, !isStopped {
             result.confirmed = finalists(alive, search)
-            for unit in units("confirmation", result.confirmation, itemRequests) {
+            for unit in units("confirmation", byTask(result.confirmation[...]), itemRequests) {
                 guard !isStopped else { break }
                 try measure(unit, result.confirmed, isText: false)
             }
@@ -184,6 +230,14 @@ public final class Scan {
         try runText(to: 1)
         result.stopped = isStopped
         result.executions = window.passes.executions
+    }
+
+    /// Items of a task beside each other: their contexts may begin alike.
+    private func byTask(_ items: ArraySlice<Int>) -> [Int] {
+        items.enumerated().sorted { one, other in
+            (job.items[one.element].task ?? "", one.offset)
+                < (job.items[other.element].task ?? "", other.offset)
+        }.map(\.element)
     }
 
     private func itemRequests(_ index: Int) -> [ScoreRequest] { job.items[index].options }
@@ -236,38 +290,66 @@ public final class Scan {
     // MARK: Measuring
 
     private func measureBase() throws {
-        var margins = [Double](repeating: .nan, count: job.items.count)
+        var items = [[Double]](repeating: [.nan, .nan], count: job.items.count)
         var nll = [Double](repeating: .nan, count: job.documents.count)
-        let items = units("base items", Array(job.items.indices), itemRequests)
+        let itemUnits = units("base items", byTask(job.items.indices.map(\.self)[...]), itemRequests)
         let text = units("base text", Array(job.documents.indices)) { [job.documents[$0].request] }
-        for (index, unit) in (items + text).enumerated() {
-            let isText = index >= items.count
+        for (index, unit) in (itemUnits + text).enumerated() {
+            let isText = index >= itemUnits.count
             let values: [Double]
             if let known = journal?.units[unit.name]?[-1] {
                 values = known
             } else {
                 guard !isOver() else {
                     throw ScanError.budget(
-                        measured: "\(index) of \(items.count + text.count) blocks of rows")
+                        measured: "\(index) of \(itemUnits.count + text.count) blocks of rows")
                 }
-                var sums = unit.requests.map { [Double](repeating: .nan, count: $0.count) }
-                for batch in unit.batches(model) {
-                    let texts = batch.map(\.text)
-                    let last = try window.passes.run(
-                        0..<window.passes.layers, texts, from: window.passes.embed(texts))
-                    let found = try window.passes.logProbabilities(texts, last)
-                    Self.spread(found, batch, &sums)
-                }
+                let sums = try Self.plain(unit, window.passes)
                 result.naiveExecutions += unit.positions * window.passes.layers
-                values = zip(unit.members, sums).map { value($0, $1, isText: isText) }
+                values = zip(unit.members, sums).flatMap { value($0, $1, isText: isText) }
                 try journal?.record(unit.name, [-1: values])
             }
-            for (member, value) in zip(unit.members, values) {
-                if isText { nll[member] = value } else { margins[member] = value }
+            for (place, member) in unit.members.enumerated() {
+                if isText {
+                    nll[member] = values[place]
+                } else {
+                    items[member] = Array(values[2 * place..<2 * place + 2])
+                }
             }
         }
-        result.baseMargins = margins
+        result.baseMargins = items.map { $0[0] }
+        result.baseLogOdds = items.map { $0[1] }
         result.baseNLL = nll
+    }
+
+    /// log P of a unit's requests in the model as it is, by member.
+    private static func plain(
+        _ unit: ScanUnit, _ passes: LayerPasses
+    ) throws(ModelError) -> [[Double]] {
+        var sums = unit.requests.map { [Double](repeating: .nan, count: $0.count) }
+        for batch in unit.batches(passes.model) {
+            let last = try passes.run(
+                0..<passes.layers, batch.texts, from: passes.embed(batch.texts))
+            spread(try passes.logProbabilities(batch.texts, last), batch, &sums)
+        }
+        return sums
+    }
+
+    /// log P of each option of `items` in the model as it is, in nats.
+    /// - Parameter progress: gets the items that went through.
+    /// - Throws: `ModelError`.
+    public static func optionLogProbabilities(
+        _ items: [ScanItem], model: Transformer, progress: (Int) -> Void = { _ in }
+    ) throws -> [[Double]] {
+        let passes = try LayerPasses(model: model)
+        var found = [[Double]](repeating: [], count: items.count)
+        for unit in ScanUnit.units("", Array(items.indices), requests: { items[$0].options }) {
+            for (member, sums) in zip(unit.members, try plain(unit, passes)) {
+                found[member] = sums
+            }
+            progress(unit.members.count)
+        }
+        return found
     }
 
     /// Measures what the journal does not know yet of `windows` on a unit.
@@ -279,11 +361,15 @@ public final class Scan {
             values.merge(try run(unit, missing, isText: isText)) { $1 }
         }
         for (index, found) in values where index >= 0 && index < job.windows.count {
-            for (member, value) in zip(unit.members, found) {
+            let width = found.count / max(1, unit.members.count)
+            for (place, member) in unit.members.enumerated() {
+                let own = found[place * width..<(place + 1) * width]
                 if isText {
-                    result.nll[index][member] = value
+                    result.nll[index][member] = own.first
+                    if width > 1 { result.effects[index][member] = Array(own.dropFirst()) }
                 } else {
-                    result.margins[index][member] = value
+                    result.margins[index][member] = own.first
+                    result.logOdds[index][member] = own.last
                 }
             }
         }
@@ -295,20 +381,28 @@ public final class Scan {
     ) throws -> [Int: [Double]] {
         let batches = unit.batches(model)
         var sums: [Int: [[Double]]] = [:]
+        /// By window and member.
+        var extras: [Int: [Int: [Double]]] = [:]
         var finished: Set<Int> = Set(windows)
         for batch in batches {
-            let texts = batch.map(\.text)
+            let texts = batch.texts
             let boundaries = try window.boundaries(texts)
             var ran: Set<Int> = []
             let chosen = windows.map { job.windows[$0] }
+            let effects = isText ? windows.map { self.effects[$0] } : []
             if !isStopped {
-                try window.run(chosen, texts, boundaries) { place, found in
+                try window.run(chosen, texts, boundaries, effects: effects) { place, found in
                     let index = windows[place]
                     var own =
                         sums[index]
                         ?? unit.requests.map { [Double](repeating: .nan, count: $0.count) }
-                    Self.spread(found, batch, &own)
+                    Self.spread(found.map(\.logProbabilities), batch, &own)
                     sums[index] = own
+                    for (text, places) in zip(found, batch.places) where !text.effect.isEmpty {
+                        for place in places.values {
+                            extras[index, default: [:]][place.member] = text.effect
+                        }
+                    }
                     ran.insert(index)
                     if batches.count == 1 { progress(unit.members.count) }
                     isStopped = isOver()
@@ -324,21 +418,28 @@ public final class Scan {
             guard let own = sums[index] else { continue }
             result.naiveExecutions +=
                 unit.positions * job.windows[index].executedLayers(of: window.passes.layers)
-            values[index] = zip(unit.members, own).map { value($0, $1, isText: isText) }
+            values[index] = unit.members.indices.flatMap { place in
+                value(unit.members[place], own[place], isText: isText)
+                    + (extras[index]?[place] ?? [])
+            }
         }
         if !values.isEmpty { try journal?.record(unit.name, values) }
         return values
     }
 
     private static func spread(
-        _ found: [[Int: Double]], _ batch: [(member: Int, text: ScanText)], _ sums: inout [[Double]]
+        _ found: [[Int: Double]], _ batch: ScanUnit.Batch, _ sums: inout [[Double]]
     ) {
-        for (place, values) in zip(batch, found) {
-            for (request, value) in values { sums[place.member][request] = value }
+        for (places, values) in zip(batch.places, found) {
+            for (request, value) in values {
+                guard let place = places[request] else { continue }
+                sums[place.member][place.request] = value
+            }
         }
     }
 
-    private func value(_ member: Int, _ sums: [Double], isText: Bool) -> Double {
-        isText ? -sums[0] : job.items[member].margin(sums)
+    /// -log P of a document; margin and log-odds of an item.
+    private func value(_ member: Int, _ sums: [Double], isText: Bool) -> [Double] {
+        isText ? [-sums[0]] : [job.items[member].margin(sums), job.items[member].logOdds(sums)]
     }
 }

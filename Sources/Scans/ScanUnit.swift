@@ -10,13 +10,16 @@ struct ScanUnit {
     let members: [Int]
     let requests: [[ScoreRequest]]
 
-    /// Cuts `members` into units of at most one block of rows, one member at least.
+    /// Cuts `members` into units of at most one block of rows, one member at least. Members whose contexts
+    /// begin alike, such as those with the same examples, share that beginning.
     static func units(
         _ prefix: String, _ members: [Int], requests: (Int) -> [ScoreRequest]
     ) -> [ScanUnit] {
         var units: [ScanUnit] = []
         var gathered: [(member: Int, requests: [ScoreRequest])] = []
+        /// Rows of the gathered members when each runs by itself, and what all of them begin with.
         var rows = 0
+        var common: ArraySlice<Int32> = []
         func close() {
             guard !gathered.isEmpty else { return }
             units.append(
@@ -31,7 +34,13 @@ struct ScanUnit {
             // Above what they need once their beginnings are shared.
             let shared = own.map(\.firstScored).min() ?? 1
             let needed = own.reduce(shared) { $0 + $1.tokens.count - shared }
-            if rows + needed > BlockRunner.blockLength { close() }
+            let context = own.first.map { $0.tokens.prefix(max(0, shared - 1)) } ?? []
+            var both = common.prefix(PrefixGroup.commonPrefix(common, context))
+            // A short beginning is not worth a trunk of its own.
+            if both.count < 16 { both = [] }
+            let together = rows + needed - gathered.count * both.count
+            if !gathered.isEmpty, together > BlockRunner.blockLength { close() }
+            common = gathered.isEmpty ? context : both
             gathered.append((member, own))
             rows += needed
         }
@@ -39,22 +48,32 @@ struct ScanUnit {
         return units
     }
 
-    /// The unit's texts in batches of at most one block of rows, each with the member it belongs to.
-    func batches(_ model: Transformer) -> [[(member: Int, text: ScanText)]] {
+    /// Texts that run in one block of rows.
+    struct Batch {
+        var texts: [ScanText] = []
+        /// The place of the member and of its request, for each request of each text.
+        var places: [[Int: (member: Int, request: Int)]] = []
+    }
+
+    /// The unit's texts in batches of at most one block of rows.
+    func batches(_ model: Transformer) -> [Batch] {
         let alone = model.configuration.rotaryDependsOnLength
-        var batches: [[(member: Int, text: ScanText)]] = []
+        let flat = requests.indices.flatMap { member in
+            requests[member].indices.map { (member: member, request: $0) }
+        }
+        let texts = ScanText.texts(
+            requests.flatMap(\.self), rows: BlockRunner.blockLength, shares: !alone)
+        var batches: [Batch] = []
         var rows = 0
-        for (place, requests) in requests.enumerated() {
-            let texts = ScanText.texts(
-                requests, rows: BlockRunner.blockLength, shares: !alone)
-            for text in texts {
-                if batches.isEmpty || rows + text.rows > BlockRunner.blockLength {
-                    batches.append([])
-                    rows = 0
-                }
-                batches[batches.count - 1].append((place, text))
-                rows += text.rows
+        for text in texts {
+            if batches.isEmpty || rows + text.rows > BlockRunner.blockLength {
+                batches.append(Batch())
+                rows = 0
             }
+            batches[batches.count - 1].texts.append(text)
+            batches[batches.count - 1].places.append(
+                Dictionary(text.targets.map { ($0.request, flat[$0.request]) }) { first, _ in first })
+            rows += text.rows
         }
         return batches
     }

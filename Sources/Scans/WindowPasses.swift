@@ -21,12 +21,13 @@ struct WindowPasses {
     /// goes on from k.
     /// - Parameters:
     ///   - boundaries: what `boundaries(_:)` gave.
+    ///   - effects: what is measured of each window beside that; the texts then have no branches.
     ///   - onWindow: gets a window's place in `windows` and its values, NaN for texts whose states overflow;
     ///     false ends it.
     /// - Throws: `ModelError` for everything else.
     func run(
         _ windows: [ScanWindow], _ texts: [ScanText], _ boundaries: [States],
-        onWindow: (Int, [[Int: Double]]) -> Bool
+        effects: [TextEffect?] = [], onWindow: (Int, [Found]) -> Bool
     ) throws(ModelError) {
         var order: [Range<Int>] = []
         var members: [Range<Int>: [Int]] = [:]
@@ -36,58 +37,70 @@ struct WindowPasses {
         }
         for layers in order {
             var loop = Loop(
-                passes: passes, texts: texts, layers: layers,
-                before: boundaries[layers.lowerBound], after: boundaries[layers.upperBound])
+                passes: passes, texts: texts, layers: layers, boundaries: boundaries)
             let sorted = (members[layers] ?? []).sorted {
                 (windows[$0].iterations ?? 0, $0) < (windows[$1].iterations ?? 0, $1)
             }
             for index in sorted {
-                let values: [[Int: Double]]
+                let effect = effects.isEmpty ? nil : effects[index]
+                let found: [Found]
                 do {
-                    values = try loop.logProbabilities(windows[index])
+                    found = try loop.measure(windows[index], effect)
                 } catch {
-                    values = try apart(windows[index], texts, boundaries, error)
+                    found = try apart(windows[index], effect, texts, boundaries, error)
                 }
-                guard onWindow(index, values) else { return }
+                guard onWindow(index, found) else { return }
             }
         }
+    }
+
+    /// What is known of one text under a window.
+    struct Found {
+        /// log P by request.
+        var logProbabilities: [Int: Double]
+        /// As many as the effect has.
+        var effect: [Double] = []
     }
 
     /// Each text alone, when together they could not be finished: one that overflows must not take its
     /// neighbours along.
     private func apart(
-        _ window: ScanWindow, _ texts: [ScanText], _ boundaries: [States], _ error: ModelError
-    ) throws(ModelError) -> [[Int: Double]] {
+        _ window: ScanWindow, _ effect: TextEffect?, _ texts: [ScanText], _ boundaries: [States],
+        _ error: ModelError
+    ) throws(ModelError) -> [Found] {
         switch error {
         case .nonFinite, .nonFiniteLogit: break
         default: throw error
         }
         guard texts.count > 1 else {
+            let undefined = [Double](
+                repeating: .nan, count: effect?.count(layers: passes.layers) ?? 0)
             return texts.map { text in
-                Dictionary(text.targets.map { ($0.request, Double.nan) }) { first, _ in first }
+                Found(
+                    logProbabilities: Dictionary(
+                        text.targets.map { ($0.request, Double.nan) }) { first, _ in first },
+                    effect: undefined)
             }
         }
-        var values: [[Int: Double]] = []
+        var found: [Found] = []
         var row = 0
-        func slice(_ states: States, _ text: ScanText) -> States {
-            let part = States(uninitialized: text.rows * passes.width)
-            part.pointer.update(
-                from: states.pointer + row * passes.width, count: text.rows * passes.width)
-            return part
-        }
         for text in texts {
+            let own = boundaries.map { states in
+                let part = States(uninitialized: text.rows * passes.width)
+                part.pointer.update(
+                    from: states.pointer + row * passes.width, count: text.rows * passes.width)
+                return part
+            }
             var loop = Loop(
-                passes: passes, texts: [text], layers: window.layers,
-                before: slice(boundaries[window.start], text),
-                after: slice(boundaries[window.layers.upperBound], text))
+                passes: passes, texts: [text], layers: window.layers, boundaries: own)
             do {
-                values += try loop.logProbabilities(window)
+                found += try loop.measure(window, effect)
             } catch {
-                values += try apart(window, [text], [], error)
+                found += try apart(window, effect, [text], [], error)
             }
             row += text.rows
         }
-        return values
+        return found
     }
 
     /// One window of layers on its way through ever more iterations.
@@ -95,34 +108,71 @@ struct WindowPasses {
         let passes: LayerPasses
         let texts: [ScanText]
         let layers: Range<Int>
+        /// Of the model as it is.
+        let boundaries: [States]
         /// x and g(x).
-        let before: States
-        let after: States
+        private var before: States { boundaries[layers.lowerBound] }
+        private var after: States { boundaries[layers.upperBound] }
         /// g applied 1, 2, … times.
         private var looped: [States]
         /// After the window and 0, 1, … half steps.
         private var halved: [States]
 
         init(
-            passes: LayerPasses, texts: [ScanText], layers: Range<Int>, before: States,
-            after: States
+            passes: LayerPasses, texts: [ScanText], layers: Range<Int>, boundaries: [States]
         ) {
             self.passes = passes
             self.texts = texts
             self.layers = layers
-            self.before = before
-            self.after = after
-            looped = [after]
-            halved = [after]
+            self.boundaries = boundaries
+            looped = [boundaries[layers.upperBound]]
+            halved = looped
         }
 
-        mutating func logProbabilities(
-            _ window: ScanWindow
-        ) throws(ModelError) -> [[Int: Double]] {
-            let behind = try states(window)
-            let last = try passes.run(
-                layers.upperBound..<passes.layers, texts, from: behind)
-            return try passes.logProbabilities(texts, last)
+        mutating func measure(
+            _ window: ScanWindow, _ effect: TextEffect?
+        ) throws(ModelError) -> [Found] {
+            var states = try states(window)
+            var effects = [[Double]](repeating: [], count: texts.count)
+            switch effect {
+            case .dynamics(let count): effects = try dynamics(count)
+            case .later:
+                let skipped = [Double](repeating: .nan, count: layers.upperBound)
+                effects = [[Double]](repeating: skipped, count: texts.count)
+            case nil: break
+            }
+            for layer in layers.upperBound..<passes.layers {
+                let next = try passes.run(layer..<layer + 1, texts, from: states)
+                if effect == .later {
+                    let changes = TextEffect.contributionChanges(
+                        texts, width: passes.width, base: (boundaries[layer], boundaries[layer + 1]),
+                        other: (states, next))
+                    for (text, change) in changes.enumerated() { effects[text].append(change) }
+                }
+                states = next
+            }
+            if effect == .later {
+                let distances = try passes.outputDistances(
+                    texts, boundaries[passes.layers], states)
+                for (text, distance) in distances.enumerated() { effects[text].append(distance) }
+            }
+            return zip(try passes.logProbabilities(texts, states), effects).map {
+                Found(logProbabilities: $0, effect: $1)
+            }
+        }
+
+        /// T^k h for k = 0 … `count`, compared step by step. Where a text alone overflows, what follows is
+        /// undefined; the loss at fewer iterations still stands.
+        private mutating func dynamics(_ count: Int) throws(ModelError) -> [[Double]] {
+            var steps = [before]
+            while steps.count <= count {
+                do throws(ModelError) {
+                    steps.append(try loop(steps.count))
+                } catch .nonFinite where texts.count == 1 {
+                    break
+                }
+            }
+            return TextEffect.dynamics(texts, width: passes.width, steps: steps, count: count)
         }
 
         private mutating func states(_ window: ScanWindow) throws(ModelError) -> States {

@@ -64,4 +64,43 @@ public enum DoubleMatrix {
         }
         return info == 0 && values.allSatisfy(\.isFinite) ? values : nil
     }
+
+    /// out[m, n] = a[m, k] · b[k, n], or a · bᵀ for b [n, k]; rows of each stand close together.
+    public static func product(
+        _ a: UnsafePointer<Double>, rows m: Int, inner k: Int, _ b: UnsafePointer<Double>,
+        columns n: Int, transposed: Bool = false, into out: UnsafeMutablePointer<Double>
+    ) {
+        _ = MatrixProduct.singleThreadedBLAS
+        cblas_dgemm(
+            CblasRowMajor, CblasNoTrans, transposed ? CblasTrans : CblasNoTrans, blasint(m),
+            blasint(n), blasint(k), 1, a, blasint(k), b, blasint(transposed ? k : n), 0, out,
+            blasint(n))
+    }
+
+    /// Eigenvalues, ascending, and eigenvectors of a symmetric matrix.
+    /// - Parameter lower: [n, n], of which the lower triangle is read; row j becomes the eigenvector of the
+    ///   j-th value.
+    /// - Returns: nil where the matrix holds NaN or Inf, or the iteration does not converge.
+    public static func eigenvectors(
+        overwriting lower: UnsafeMutablePointer<Double>, order n: Int
+    ) -> [Double]? {
+        guard n > 0 else { return [] }
+        _ = MatrixProduct.singleThreadedBLAS
+        for row in 0..<n {
+            for column in 0...row where !lower[row * n + column].isFinite { return nil }
+        }
+        var order = blasint(n)
+        var info: blasint = 0
+        var values = [Double](repeating: 0, count: n)
+        let wanted = 1 + 6 * n + 2 * n * n
+        var workLength = blasint(wanted)
+        var integers = [blasint](repeating: 0, count: 3 + 5 * n)
+        var integersLength = blasint(integers.count)
+        ScratchPool.shared.withDoubles(wanted) { work in
+            dsyevd_(
+                "V", "U", &order, lower, &order, &values, work, &workLength, &integers,
+                &integersLength, &info, 1, 1)
+        }
+        return info == 0 && values.allSatisfy(\.isFinite) ? values : nil
+    }
 }

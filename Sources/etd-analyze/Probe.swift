@@ -25,9 +25,12 @@ struct Probe: ParsableCommand {
             there is none, RUN/report.html shows it all in a browser, RUN/run.json says how it was made. \
             Where the evidence is too thin, split.json abstains, says why and ranks alternatives.
 
+            --relevance asks which layers are read and which are used: it finds the reasoning tasks that \
+            the model does, and measures what each layer makes readable (READ, in bits) and what the \
+            answers lose when it is skipped (USE, in nats).
+
             Linear probes, when asked for, read reasoning tasks and surface controls from every \
-            boundary and score each layer's reasoning relevance (`etd-analyze tasks` lists the tasks); \
-            with --split and --iterations they read the looped model, the other passes the base model.
+            boundary (`etd-analyze tasks` lists the tasks); with --split and --iterations they read the looped model, the other passes the base model.
 
             Examples:
               etd-analyze probe --model smollm2-135m-instruct --out runs/smollm2
@@ -36,6 +39,8 @@ struct Probe: ParsableCommand {
                 --passes angular
               etd-analyze probe --model smollm2-135m-instruct --out runs/probes \\
                 --probes ridge --probe-examples 500
+              etd-analyze probe --model smollm2-135m-instruct --out runs/relevance \\
+                --relevance --relevance-budget 20min
               etd-analyze probe --model smollm2-135m-instruct --out runs/tuned \\
                 --lens tuned --tuned smollm2.lens.safetensors
             """)
@@ -44,6 +49,7 @@ struct Probe: ParsableCommand {
     @OptionGroup(title: "Data options") var data: DataOptions
     @OptionGroup(title: "Lens options") var tuned: TunedLensOptions
     @OptionGroup(title: "Linear probe options") var probing: LinearProbeOptions
+    @OptionGroup(title: "Relevance options") var relevance: RelevanceOptions
     @OptionGroup(title: "Split options") var split: SplitOptions
     @OptionGroup var output: OutputOptions
 
@@ -145,12 +151,18 @@ struct Probe: ParsableCommand {
                     "--until needs all documents in one run"
                 } else if probing.depth(named: passes.includesProbes) != .none {
                     "linear probes read texts of their own; run them without --shard"
+                } else if relevance.relevance {
+                    "--relevance runs items of its own; ask for it without --shard"
                 } else if split.split != nil {
                     "a looped plan is measured in one run"
                 } else {
                     nil
                 }
             if let reason { throw ValidationError("--shard: \(reason)") }
+        }
+        if relevance.relevance, split.split != nil {
+            throw ValidationError(
+                "--relevance is of the model as it is; ask for it without --split")
         }
         if lensPositions != .all, !passes.contains(.lens) {
             throw ValidationError(
@@ -172,7 +184,8 @@ struct Probe: ParsableCommand {
 
     func run() throws {
         let run = ProbeRun(
-            model: model, data: data, passes: passes, lens: tuned, probing: probing, split: split,
+            model: model, data: data, passes: passes, lens: tuned, probing: probing,
+            relevance: relevance, split: split,
             sensitivity: sensitivity, sinks: sinks, lensPositions: lensPositions, until: until,
             shard: shard, hashed: hash, out: out, overwrite: overwrite,
             quiet: output.quiet)

@@ -18,7 +18,7 @@ struct Standardiser {
         }
     }
 
-    init(_ features: UnsafePointer<Float>, _ rows: Range<Int>, width: Int) {
+    init(_ features: UnsafePointer<Float>, _ rows: some Collection<Int>, width: Int) {
         var means = [Double](repeating: 0, count: width)
         var squares = means
         for row in rows {
@@ -35,7 +35,7 @@ struct Standardiser {
     }
 
     /// Standardised rows, [rows, width].
-    func apply(_ features: UnsafePointer<Float>, _ rows: Range<Int>) -> DoubleBuffer {
+    func apply(_ features: UnsafePointer<Float>, _ rows: some Collection<Int>) -> DoubleBuffer {
         let out = DoubleBuffer(rows.count * width, zeroed: false)
         means.withUnsafeBufferPointer { means in
             inverseDeviations.withUnsafeBufferPointer { inverses in

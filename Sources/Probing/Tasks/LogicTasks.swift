@@ -9,7 +9,7 @@ extension GeneratedTask {
             node in brackets; the label is its value. Items of the control task: the first two and the \
             last two symbols that are no brackets.
             """,
-        difficulty: TaskDifficulty(name: "operators", standard: 3, range: 3...8),
+        difficulty: TaskDifficulty(name: "operators", standard: 3, range: 1...8),
         classes: ["True", "False"]
     ) { draw in
         let tree = BooleanTree.random(draw.difficulty, &draw)
@@ -26,6 +26,7 @@ extension GeneratedTask {
             }
         return TaskDraft(
             text: "\(opening) \(tree.text) . Its value is", label: tree.value ? "True" : "False",
+            foil: tree.last ? "True" : "False",
             item: (symbols.prefix(2) + symbols.suffix(2)).joined(separator: " "),
             entities: [who], key: tree.text)
     }
@@ -39,13 +40,15 @@ extension GeneratedTask {
             in which no bracket closes that was not opened; the label is the number still open, from 1 \
             to 4. Items of the control task: the last four brackets.
             """,
-        difficulty: TaskDifficulty(name: "brackets", standard: 10, range: 10...24),
+        difficulty: TaskDifficulty(name: "brackets", standard: 10, range: 6...24),
         classes: (1...4).map(String.init)
     ) { draw in
         var depth = 0
+        var depths: [Int] = []
         var brackets: [String] = []
         for _ in 0..<draw.difficulty + draw.below(2) {
             let opens = depth == 0 || draw.below(2) == 0
+            depths.append(depth)
             depth += opens ? 1 : -1
             brackets.append(opens ? "(" : ")")
         }
@@ -62,6 +65,7 @@ extension GeneratedTask {
         let sequence = brackets.joined(separator: " ")
         return TaskDraft(
             text: "\(opening) \(sequence) . Still open:", label: "\(depth)",
+            foil: "\(min(4, max(1, depths[max(0, depths.count - 4)])))",
             item: brackets.suffix(4).joined(), entities: [who], key: sequence)
     }
 
@@ -116,6 +120,8 @@ extension GeneratedTask {
             + " \(link) \(conclusion). This argument is"
         return TaskDraft(
             text: text, label: isValid ? "valid" : "invalid",
+            foil: Syllogism.isValid("\(letters[1])\(letters[0])\(letters[2])", [4, 2, 3, 1][figure - 1])
+                ? "valid" : "invalid",
             item: "\(mood)\(swapped)", entities: kinds)
     }
 }
@@ -124,15 +130,18 @@ extension GeneratedTask {
 private struct BooleanTree {
     var text: String
     var value: Bool
+    /// The value of what the topmost operator takes last.
+    var last: Bool
 
     static func random(_ operators: Int, _ draw: inout TaskDraw) -> BooleanTree {
         guard operators > 0 else {
             let value = draw.below(2) == 0
-            return BooleanTree(text: value ? "True" : "False", value: value)
+            return BooleanTree(text: value ? "True" : "False", value: value, last: value)
         }
         if draw.below(3) == 0 {
             let inner = random(operators - 1, &draw)
-            return BooleanTree(text: "not \(wrapped(inner, operators - 1))", value: !inner.value)
+            return BooleanTree(
+                text: "not \(wrapped(inner, operators - 1))", value: !inner.value, last: inner.value)
         }
         let left = draw.below(operators)
         let right = operators - 1 - left
@@ -140,7 +149,7 @@ private struct BooleanTree {
         let isAnd = draw.below(2) == 0
         return BooleanTree(
             text: "\(wrapped(a, left)) \(isAnd ? "and" : "or") \(wrapped(b, right))",
-            value: isAnd ? a.value && b.value : a.value || b.value)
+            value: isAnd ? a.value && b.value : a.value || b.value, last: b.value)
     }
 
     private static func wrapped(_ tree: BooleanTree, _ operators: Int) -> String {
@@ -155,6 +164,16 @@ private enum Syllogism {
         ("AAA", [1]), ("EAE", [1, 2]), ("AEE", [2, 4]), ("AII", [1, 3]), ("AOO", [2]),
         ("IAI", [3, 4]), ("OAO", [3]),
     ]
+
+    /// Every valid form without existential import, by mood. The figures of a mood with premises changed
+    /// round, which is what exchanging the conclusion's terms does, are 4, 2, 3, 1 for 1, 2, 3, 4.
+    static func isValid(_ mood: String, _ figure: Int) -> Bool {
+        let forms: [String: [Int]] = [
+            "AAA": [1], "EAE": [1, 2], "AEE": [2, 4], "AII": [1, 3], "AOO": [2], "IAI": [3, 4],
+            "OAO": [3], "EIO": [1, 2, 3, 4],
+        ]
+        return forms[mood]?.contains(figure) ?? false
+    }
 
     static func statement(_ letter: Character, _ a: String, _ b: String) -> String {
         switch letter {

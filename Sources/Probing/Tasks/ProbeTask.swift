@@ -10,6 +10,9 @@ public struct ProbeExample: Sendable, Equatable {
 
     public var text: String
     public var label: String
+    /// Of a generated reasoning task, the class that another question on the same text, or the same with a
+    /// step left out, has for answer. It may be the label.
+    public var foil: String?
     /// The character whose token is read: its zero-based place among the text's Unicode scalars.
     public var position: Int
     /// What the control task gives a random label to (Hewitt and Liang 2019): a property of the text
@@ -25,11 +28,12 @@ public struct ProbeExample: Sendable, Equatable {
     public var key: String
 
     public init(
-        text: String, label: String, position: Int, item: String, split: Split,
-        template: Int? = nil, entities: [String] = [], key: String = ""
+        text: String, label: String, foil: String? = nil, position: Int, item: String,
+        split: Split, template: Int? = nil, entities: [String] = [], key: String = ""
     ) {
         self.text = text
         self.label = label
+        self.foil = foil
         self.position = position
         self.item = item
         self.split = split
@@ -41,7 +45,8 @@ public struct ProbeExample: Sendable, Equatable {
     /// One line of the files that `etd-analyze tasks --out` writes; `--probe-data` reads it back.
     public var json: JSON {
         [
-            "text": .string(text), "label": .string(label), "position": .number(position),
+            "text": .string(text), "label": .string(label), "foil": .text(foil),
+            "position": .number(position),
             "item": .string(item), "split": .string(split.rawValue),
             "template": .number(template), "entities": .array(entities.map(JSON.string)),
             "key": .string(key),
@@ -88,6 +93,9 @@ public struct GeneratedTask: Sendable {
 struct TaskDraft {
     var text: String
     var label: String
+    /// Of a reasoning task: what another question on the same text, or a step left out, would answer. One
+    /// of the classes.
+    var foil: String?
     var item: String
     var entities: [String] = []
     var key: String = ""
@@ -96,7 +104,8 @@ struct TaskDraft {
 /// What a task draws from: chance, and the wordings and words of one split.
 struct TaskDraw {
     var random: SplitMix64
-    let split: ProbeExample.Split
+    /// nil draws from all wordings and words.
+    let split: ProbeExample.Split?
     let difficulty: Int
     /// 0…3 are for training, 4 for validation, 5 for testing.
     var template = 0
@@ -130,6 +139,7 @@ struct TaskDraw {
         case .train: return Array(pool[..<first])
         case .validation: return Array(pool[first..<second])
         case .test: return Array(pool[second...])
+        case nil: return pool
         }
     }
 
@@ -143,6 +153,7 @@ struct TaskDraw {
         case .train: template = random.below(Self.templates - 2)
         case .validation: template = Self.templates - 2
         case .test: template = Self.templates - 1
+        case nil: template = random.below(Self.templates)
         }
     }
 }
@@ -182,36 +193,59 @@ extension GeneratedTask {
         }
         var examples: [ProbeExample] = []
         for split in ProbeExample.Split.allCases {
-            let hash = StableHash.of("\(seed)|\(name)|\(difficulty)|\(split.rawValue)")
             var draw = TaskDraw(
-                random: SplitMix64(seed: hash), split: split, difficulty: difficulty)
-            var seen: Set<String> = []
-            var part: [ProbeExample] = []
-            for index in 0..<(Self.sizes(count)[split] ?? 0) {
-                let wanted = classes[index % classes.count]
-                var found: ProbeExample?
-                var attempt = 0
-                while found == nil, attempt < Self.attempts {
-                    attempt += 1
-                    draw.chooseTemplate()
-                    let draft = self.draw(&draw)
-                    guard draft.label == wanted, Self.split(of: draft.key) ?? split == split,
-                        seen.insert(draft.text).inserted
-                    else { continue }
-                    found = ProbeExample(
-                        text: draft.text, label: draft.label,
-                        position: draft.text.unicodeScalars.count - 1, item: draft.item,
-                        split: split, template: draw.template, entities: draft.entities,
-                        key: draft.key)
-                }
-                guard let found else {
-                    throw .exhausted(task: name, difficulty: difficulty, count: count)
-                }
-                part.append(found)
-            }
+                random: SplitMix64(
+                    seed: StableHash.of("\(seed)|\(name)|\(difficulty)|\(split.rawValue)")),
+                split: split, difficulty: difficulty)
+            let part = try self.part(Self.sizes(count)[split] ?? 0, of: count, &draw)
             examples += draw.shuffled(part)
         }
         return examples
+    }
+
+    /// Examples that are not divided: every wording and word may occur in any of them. The first n of more
+    /// are those of n.
+    /// - Parameter stream: names one of several lists of a seed.
+    /// - Throws: `ProbeTaskError.exhausted` when no further different example is found.
+    package func items(
+        count: Int, difficulty: Int, seed: UInt64, stream: String
+    ) throws(ProbeTaskError) -> [ProbeExample] {
+        var draw = TaskDraw(
+            random: SplitMix64(seed: StableHash.of("\(seed)|\(name)|\(difficulty)|\(stream)")),
+            split: nil, difficulty: difficulty)
+        return try part(count, of: count, &draw)
+    }
+
+    /// Different examples, classes in turn.
+    private func part(
+        _ size: Int, of count: Int, _ draw: inout TaskDraw
+    ) throws(ProbeTaskError) -> [ProbeExample] {
+        var seen: Set<String> = []
+        var part: [ProbeExample] = []
+        for index in 0..<size {
+            let wanted = classes[index % classes.count]
+            var found: ProbeExample?
+            var attempt = 0
+            while found == nil, attempt < Self.attempts {
+                attempt += 1
+                draw.chooseTemplate()
+                let draft = self.draw(&draw)
+                guard draft.label == wanted,
+                    draw.split == nil || Self.split(of: draft.key) ?? draw.split == draw.split,
+                    seen.insert(draft.text).inserted
+                else { continue }
+                found = ProbeExample(
+                    text: draft.text, label: draft.label, foil: draft.foil,
+                    position: draft.text.unicodeScalars.count - 1, item: draft.item,
+                    split: draw.split ?? .train, template: draw.template,
+                    entities: draft.entities, key: draft.key)
+            }
+            guard let found else {
+                throw .exhausted(task: name, difficulty: draw.difficulty, count: count)
+            }
+            part.append(found)
+        }
+        return part
     }
 
     /// The split that a content belongs to, by its hash; nil for none.

@@ -8,7 +8,7 @@ extension GeneratedTask {
             A start from 1 to 9 and as many additions, from 1 to 9, as the difficulty says; the label is \
             the total modulo five. Items of the control task: the start with the last addend.
             """,
-        difficulty: TaskDifficulty(name: "steps", standard: 2, range: 2...8),
+        difficulty: TaskDifficulty(name: "steps", standard: 2, range: 1...8),
         classes: (0..<5).map(String.init)
     ) { draw in
         let addends = (0...draw.difficulty).map { _ in draw.number(1...9) }
@@ -32,6 +32,7 @@ extension GeneratedTask {
             }
         return TaskDraft(
             text: text + " the total is", label: String(addends.reduce(0, +) % 5),
+            foil: String(addends.dropLast().reduce(0, +) % 5),
             item: "\(first),\(addends[addends.count - 1])", entities: [who, what],
             key: addends.map(String.init).joined(separator: "+"))
     }
@@ -80,6 +81,7 @@ extension GeneratedTask {
         let question = lead.isEmpty ? "The value of \(end) is" : "\(lead) the value of \(end) is"
         return TaskDraft(
             text: statements.joined(separator: " ") + " " + question, label: "\(values[asked])",
+            foil: "\(values[1 - asked])",
             item: firsts.map(String.init).joined(separator: ","), entities: names,
             key: "\(values)\(order)\(asked)")
     }
@@ -131,7 +133,7 @@ extension GeneratedTask {
         }
         let text = (holds + changes).joined(separator: " ") + " Now \(people[asked]) has the"
         return TaskDraft(
-            text: text, label: things[held[asked]],
+            text: text, label: things[held[asked]], foil: things[start[asked]],
             item: start.map(String.init).joined(), entities: people,
             key: "\(start)\(swaps)\(asked)")
     }
@@ -146,7 +148,7 @@ extension GeneratedTask {
             not neighbours in the chain; the label is yes or no. Items of the control task: the order \
             of the links with their directions.
             """,
-        difficulty: TaskDifficulty(name: "links", standard: 3, range: 3...6),
+        difficulty: TaskDifficulty(name: "links", standard: 3, range: 2...6),
         classes: ["yes", "no"]
     ) { draw in
         let links = draw.difficulty
@@ -164,9 +166,16 @@ extension GeneratedTask {
         let low = draw.below(links - gap + 1)
         let yes = draw.below(2) == 0
         let (first, second) = yes ? (low, low + gap) : (low + gap, low)
+        // Who is named first in the facts: what an answer by the order of names would be.
+        let named = zip(order, inverted).flatMap { link, inverted in
+            inverted ? [link + 1, link] : [link, link + 1]
+        }
+        let isFirst =
+            (named.firstIndex(of: first) ?? 0) < (named.firstIndex(of: second) ?? 0)
         let question = "Is \(names[first]) \(more) than \(names[second])? The answer is"
         return TaskDraft(
             text: facts.joined(separator: " ") + " " + question, label: yes ? "yes" : "no",
+            foil: isFirst ? "yes" : "no",
             item: "\(order)\(inverted)", entities: names,
             key: "\(order)\(inverted)\(first),\(second)")
     }
@@ -179,7 +188,7 @@ extension GeneratedTask {
             A weekday, and as many moves of 1 to 20 days, earlier or later, as the difficulty says; the \
             label is the weekday at the end. Items of the control task: the last move.
             """,
-        difficulty: TaskDifficulty(name: "moves", standard: 2, range: 2...6),
+        difficulty: TaskDifficulty(name: "moves", standard: 2, range: 1...6),
         classes: Words.weekdays
     ) { draw in
         let start = draw.below(7)
@@ -209,12 +218,14 @@ extension GeneratedTask {
             case 4: "We have a \(event) on \(day)."
             default: "Someone announced a \(event) for \(day)."
             }
-        let end =
-            moves.reduce(start) { $0 + ($1.later ? $1.days : -$1.days) + 21 } % 7
+        let days = moves.reduce(into: [start]) { days, move in
+            days.append((days[days.count - 1] + (move.later ? move.days : -move.days) + 21) % 7)
+        }
         let last = moves[moves.count - 1]
         return TaskDraft(
             text: opening + " " + steps.joined(separator: " ") + " The new day is",
-            label: Words.weekdays[end], item: "\(last.days)\(last.later ? "+" : "-")",
+            label: Words.weekdays[days[moves.count]], foil: Words.weekdays[days[moves.count - 1]],
+            item: "\(last.days)\(last.later ? "+" : "-")",
             entities: [event], key: "\(start)\(moves)")
     }
 }

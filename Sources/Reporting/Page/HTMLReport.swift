@@ -11,11 +11,14 @@ public enum HTMLReport {
     ///   - layers: Any of its metrics may be missing; what was not measured is named, not drawn.
     ///   - run: How the run was made; nil when only the measurements are at hand.
     ///   - passes: what measuring passes say of their metrics, and what is drawn of them.
+    ///   - scans: of the same folder; nil without.
     /// - Returns: The same bytes for the same records.
     public static func page(
-        layers: LayersRecord, split: SplitRecord, run: RunRecord?, passes: [PassDeclaration]
+        layers: LayersRecord, split: SplitRecord, run: RunRecord?, passes: [PassDeclaration],
+        scans: ScansRecord? = nil
     ) -> String {
-        let content = ReportContent(layers: layers, split: split, run: run, passes: passes)
+        let content = ReportContent(
+            layers: layers, split: split, run: run, passes: passes, scans: scans)
         let sections = content.sections
         let links = sections.dropFirst().map { section -> Markup in
             "<a href=\"#\(section.id)\">\(section.short)</a>"
@@ -73,10 +76,11 @@ struct ReportContent {
     let split: SplitRecord
     let run: RunRecord?
     let passes: [PassDeclaration]
+    let scans: ScansRecord?
 
     /// Every section of the page, in order. One that has nothing to show is left out.
     var sections: [ReportSection] {
-        let before: [ReportSection?] = [verdict, facts]
+        let before: [ReportSection?] = [verdict, facts, relevanceSection, scansSection]
         let after: [ReportSection?] = [
             sinksSection, probesSection, selectionSection, tables, glossary, reproduction,
         ]

@@ -16,22 +16,12 @@ extension ReportContent {
         if let plan = probes.plan {
             body += """
                 <p class="note">The probes read the looped model \(plan): the boundaries below are those \
-                of its \(probes.boundaries.count - 1) executed layers, and the scores are of executed \
-                layers, not of the base model's.</p>
+                of its \(probes.boundaries.count - 1) executed layers.</p>
 
                 """
         }
         body += heatmap(probes)
         body += probeTable(probes)
-        if let picture = relevanceFigure(probes) {
-            body += picture
-        } else {
-            body += """
-                <p class="note">No reasoning relevance: it needs reasoning tasks and surface controls in \
-                the same run.</p>
-
-                """
-        }
         body += """
             <h3>Selectivity by task</h3>
             <p>The band is the 95 % bootstrap interval of selectivity.</p>
@@ -157,53 +147,6 @@ extension ReportContent {
             Titov 2020).</p>
 
             """
-    }
-
-    private func relevanceFigure(_ probes: ProbesRecord) -> Markup? {
-        guard !probes.relevance.isEmpty else { return nil }
-        func series(
-            _ name: String, tone: Int, _ value: (ProbesRecord.Relevance) -> Interval
-        ) -> LineChart.Series {
-            LineChart.Series(
-                name: name, tone: tone,
-                points: probes.relevance.enumerated().map { step, relevance in
-                    let interval = value(relevance)
-                    return LineChart.Point(
-                        x: Double(step), y: interval.value, low: interval.low, high: interval.high)
-                })
-        }
-        let axis = probes.plan == nil ? "Layer" : "Executed layer"
-        func chart(_ id: String, _ title: String, _ lines: [LineChart.Series], _ caption: String)
-            -> Markup
-        {
-            var chart = LineChart(
-                frame: ChartFrame(
-                    id: id, title: title,
-                    summary: lines.map { line in
-                        let top = line.points.max { ($0.y ?? 0) < ($1.y ?? 0) }
-                        return "\(line.name): greatest \(NumberText.significant(top?.y)) at "
-                            + "\(axis.lowercased()) \(Int(nearest: top?.x ?? 0))."
-                    }.joined(separator: " "),
-                    xLabel: axis, yLabel: "Selectivity gained",
-                    zones: probes.plan == nil ? zones(.layers) : []),
-                series: lines, xName: axis)
-            chart.padding = 0.5
-            return figure(title, caption: caption, chart.svg())
-        }
-        let score = chart(
-            "relevance", "Reasoning relevance", [series("Relevance", tone: 1) { $0.score }],
-            "What a layer adds to the reasoning tasks beyond what it adds to the controls, from 0 to 1, "
-                + "with its 95 % interval. An interval that reaches 0 says that the layer may add "
-                + "nothing.")
-        let parts = chart(
-            "relevance-parts", "Its parts",
-            [
-                series("Reasoning tasks", tone: 1) { $0.reasoningGain },
-                series("Surface controls", tone: 2) { $0.surfaceGain },
-            ],
-            "Mean rise of selectivity (below 0 as 0) from the boundary before the layer to the one "
-                + "behind it.")
-        return "<div class=\"pair\">\(score)\(parts)</div>"
     }
 
     private func curves(_ task: ProbesRecord.Task, index: Int, _ probes: ProbesRecord) -> Markup {

@@ -1,5 +1,6 @@
 import Evaluation
 import Files
+import Foundation
 import Tokenizers
 
 /// A question with options, as ids.
@@ -10,11 +11,14 @@ public struct ScanItem: Sendable, Equatable {
     public var gold: Int
     /// Items of one group stay together where items are divided; nil for one that stands alone.
     public var group: String?
+    /// What kind of question it is, such as `variable_assignment:1`; nil where nobody said.
+    public var task: String?
 
-    public init(options: [ScoreRequest], gold: Int, group: String? = nil) {
+    public init(options: [ScoreRequest], gold: Int, group: String? = nil, task: String? = nil) {
         self.options = options
         self.gold = gold
         self.group = group
+        self.task = task
     }
 
     /// log P(gold) - max log P(other), in nats, from each option's log P; NaN where one is NaN.
@@ -25,6 +29,16 @@ public struct ScanItem: Sendable, Equatable {
             other = max(other, value)
         }
         return logProbabilities[gold] - other
+    }
+
+    /// log p/(1 - p) with p the gold option's share of the options' probabilities, in nats; NaN where a
+    /// log P is NaN. Unlike the margin it moves with every option.
+    public func logOdds(_ logProbabilities: [Double]) -> Double {
+        var others = logProbabilities
+        let own = others.remove(at: gold)
+        guard let top = others.max(), !logProbabilities.contains(where: \.isNaN) else { return .nan }
+        let sum = others.reduce(0) { $0 + exp($1 - top) }
+        return own - top - log(sum)
     }
 }
 
@@ -58,11 +72,16 @@ public struct ScanItemReader {
         } catch {
             throw wrong("not valid JSON: \(error)")
         }
+        return try item(json, wrong)
+    }
+
+    /// - Parameter wrong: makes the error that names where the item stands.
+    func item(_ json: JSON, _ wrong: (String) -> ScanError) throws -> ScanItem {
         let options: [ScoreRequest]
         if json["context_tokens"] != nil || json["options_tokens"] != nil {
-            options = try tokens(json, number, wrong)
+            options = try tokens(json, wrong)
         } else {
-            options = try texts(json, number, wrong)
+            options = try texts(json, wrong)
         }
         guard options.count >= 2 else {
             throw wrong("has \(options.count) option; a margin needs two or more")
@@ -83,11 +102,26 @@ public struct ScanItemReader {
         guard options.indices.contains(gold) else {
             throw wrong("\"gold\" is \(gold), and the options are 0..\(options.count - 1)")
         }
-        return ScanItem(options: options, gold: gold, group: json["group"]?.stringValue)
+        return ScanItem(
+            options: options, gold: gold, group: json["group"]?.stringValue,
+            task: json["task"]?.stringValue)
+    }
+
+    /// An item of texts.
+    /// - Parameter name: names it in errors, such as its task.
+    /// - Throws: `ScanError.items`, and `ScoreError` for text that cannot be cut into context and option.
+    public func item(
+        context: String, options: [String], gold: Int, task: String, group: String? = nil
+    ) throws -> ScanItem {
+        let json: JSON = [
+            "context": .string(context), "options": .array(options.map(JSON.string)),
+            "gold": .number(gold), "task": .string(task), "group": group.map(JSON.string) ?? .null,
+        ]
+        return try item(json) { .items(path: task, problem: $0) }
     }
 
     private func texts(
-        _ json: JSON, _ number: Int, _ wrong: (String) -> ScanError
+        _ json: JSON, _ wrong: (String) -> ScanError
     ) throws -> [ScoreRequest] {
         guard let context = json["context"]?.stringValue, let options = json["options"]?.arrayValue
         else {
@@ -96,17 +130,22 @@ public struct ScanItemReader {
                     + "\"options_tokens\"")
         }
         return try options.enumerated().map { index, option in
-            guard let text = option.stringValue else {
+            let own = option["context"]?.stringValue ?? context
+            guard let text = option.stringValue ?? option["continuation"]?.stringValue else {
                 throw wrong("option \(index) is \(option.kind), not a string")
             }
             guard !text.isEmpty else { throw wrong("option \(index) is empty") }
-            let request: JSON = ["context": .string(context), "continuation": .string(text)]
-            return try requests.read(Array(request.text(indent: 0).utf8), number: number)
+            let request: JSON = ["context": .string(own), "continuation": .string(text)]
+            do {
+                return try requests.read(Array(request.text(indent: 0).utf8), number: 1)
+            } catch ScoreError.line(_, _, let problem) {
+                throw wrong("option \(index): \(problem)")
+            }
         }
     }
 
     private func tokens(
-        _ json: JSON, _ number: Int, _ wrong: (String) -> ScanError
+        _ json: JSON, _ wrong: (String) -> ScanError
     ) throws -> [ScoreRequest] {
         func ids(_ value: JSON?, _ name: String) throws -> [Int32] {
             guard let values = value?.arrayValue else {
