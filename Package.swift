@@ -219,6 +219,11 @@ let package = Package(
                 "Records", "Probing", "TestSupport",
             ]),
         .testTarget(
+            name: "RelevanceTests",
+            dependencies: [
+                "Files", "Models", "Probing", "Scans", "Evaluation", "Relevance", "TestSupport",
+            ]),
+        .testTarget(
             name: "ScansTests",
             dependencies: [
                 "Files", "Checkpoints", "Corpus", "Plans", "Models", "Activations",

@@ -29,7 +29,7 @@ public struct RelevanceOptions: ParsableArguments {
     @Option(
         help: ArgumentHelp(
             "Items behind USE, over all tasks; as many of knowledge beside them.", valueName: "n"))
-    public var useItems = 400
+    public var useItems = 200
 
     @Option(
         help: ArgumentHelp(

@@ -12,7 +12,7 @@ import Tokenizers
 /// READ and USE of a run: from options to scores and evidence.
 struct RelevanceRun {
     /// Tokens of plain text that USE's damage is compared with, at most.
-    static let textTokens = 3_000
+    static let textTokens = 2_048
 
     let loaded: LoadedModel
     let options: RelevanceOptions
@@ -78,20 +78,12 @@ struct RelevanceRun {
     private func record(
         _ result: RelevanceStudy.Result, _ settings: RelevanceStudy.Settings
     ) -> RelevanceRecord {
-        func trial(_ name: String, _ difficulty: Int?, _ shots: Int, _ gate: TaskGate)
-            -> RelevanceRecord.Trial
-        {
-            .init(
-                task: name, difficulty: difficulty, shots: shots, items: gate.items,
-                accuracy: gate.accuracy,
-                information: Estimate(mean: gate.information, standardError: gate.error),
-                passed: gate.passes)
-        }
         var trials = result.trials.map { tried in
-            trial(tried.level.task.name, tried.level.difficulty, tried.level.shots, tried.gate)
+            RelevanceRecord.Trial(
+                tried.level.task.name, tried.level.difficulty, tried.level.shots, tried.gate)
         }
         if let gate = result.knowledgeGate {
-            trials.append(trial(KnowledgeItems.name, nil, 0, gate))
+            trials.append(.init(KnowledgeItems.name, nil, 0, gate))
         }
         let names = result.passed.map(\.level.description)
         func use(_ score: UseScore?, _ scan: Int, _ tasks: [String]) -> RelevanceRecord.Use? {
@@ -119,6 +111,24 @@ struct RelevanceRun {
                 "gate": result.gateSeconds, "read_forward": result.readForwardSeconds,
                 "read_fit": result.readFitSeconds, "use": result.useSeconds,
             ])
+    }
+}
+
+extension RelevanceRecord.Trial {
+    init(_ task: String, _ difficulty: Int?, _ shots: Int, _ gate: TaskGate) {
+        self.init(
+            task: task, difficulty: difficulty, shots: shots, items: gate.items,
+            accuracy: gate.accuracy,
+            information: Estimate(mean: gate.information, standardError: gate.error),
+            passed: gate.passes)
+    }
+
+    /// For a line of notes.
+    var evidence: String {
+        guard let mean = information.mean, let error = information.standardError else { return "" }
+        return String(
+            format: "%d items, accuracy %.2f, %.3f nats on guessing, z %.1f", items, accuracy, mean,
+            error > 0 ? mean / error : 0)
     }
 }
 

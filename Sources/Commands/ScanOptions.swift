@@ -96,9 +96,30 @@ public struct ScanOptions: ParsableArguments {
             discussion: """
                 {"context", "options": […], "gold"} or, without a tokenizer, {"context_tokens", \
                 "options_tokens": [[…]], "gold"}; gold is the right option's index. Items with the same \
-                "group" stay together when items are divided.
+                "group" stay together when items are divided; "task" names what --gate judges together. \
+                OLMES request files and lm-evaluation-harness's samples are read too.
                 """, valueName: "file"))
     public var items: String?
+
+    @Option(
+        help: ArgumentHelp(
+            "Items of the project's own tasks, separated by commas, beside or in place of --items.",
+            discussion: """
+                NAME or NAME:DIFFICULTY of `etd-analyze tasks`, knowledge, or all. A task without a \
+                difficulty comes at the level that the gate finds; tasks that the model does not do are \
+                listed and left out.
+                """, valueName: "task,…"))
+    public var itemTasks: String?
+
+    @Option(help: ArgumentHelp("Items of each task of --item-tasks.", valueName: "n"))
+    public var itemCount = 200
+
+    @Flag(
+        help: """
+            Also put the items of --items through the gate, task by task: those that the model does not do \
+            are left out.
+            """)
+    public var gate = false
 
     @Option(
         help: ArgumentHelp(

@@ -4,7 +4,9 @@ import Files
 import Foundation
 import ModelStore
 import Models
+import Probing
 import Records
+import Relevance
 import Reporting
 import Scans
 import Tensors
@@ -66,7 +68,7 @@ public struct ScanRun {
             lengths: options.lengths == nil ? lengths.filter { $0 <= layers } : lengths,
             ranges: options.windows?.ranges ?? [], iterations: options.iterations.values,
             layers: layers)
-        let (items, source, tooLong) = try readItems(loaded)
+        let (items, source, tooLong, trials) = try readItems(loaded)
         let (documents, text) = try readText(loaded, hasItems: !items.isEmpty)
         let job = Scan.Job(
             windows: windows, items: items, documents: documents, races: options.racing,
@@ -108,6 +110,7 @@ public struct ScanRun {
             base: result.base, windows: result.rows, notRun: result.notRun,
             isComplete: !result.stopped, executions: result.executions,
             naiveExecutions: result.naiveExecutions)
+        record.gate = trials
         record.dynamics = result.dynamicsRows
         record.skipEffect = result.skipEffectMap
         var evidence = Self.evidence(result)
@@ -136,33 +139,51 @@ public struct ScanRun {
 
     // MARK: Input
 
-    private func readItems(
-        _ loaded: LoadedModel
-    ) throws -> (items: [ScanItem], source: ScansRecord.Source?, tooLong: Int) {
-        guard let path = options.items else { return ([], nil, 0) }
+    private typealias Items = (
+        items: [ScanItem], source: ScansRecord.Source?, tooLong: Int,
+        trials: [RelevanceRecord.Trial]
+    )
+
+    private func readItems(_ loaded: LoadedModel) throws -> Items {
+        guard options.items != nil || options.itemTasks != nil else { return ([], nil, 0, []) }
         let context = loaded.model.configuration.contextLength
+        let path = options.items ?? "--item-tasks \(options.itemTasks ?? "")"
         let reader = ScanItemReader(
             tokenizer: loaded.lazyTokenizer, bos: data.bos, path: path,
             vocabulary: loaded.model.configuration.vocabularySize)
-        let file = try TextLines(path: path)
-        var items: [ScanItem] = []
-        var tooLong = 0
-        var number = 0
-        while let line = try file.next() {
-            number += 1
-            if TextLines.isBlank(line) { continue }
-            let item = try reader.read(line, number: number)
-            // The last id is predicted, it does not run.
-            if item.options.contains(where: { $0.tokens.count - 1 > context }) {
-                tooLong += 1
-            } else {
-                items.append(item)
-            }
+        let search = GateSearch(model: loaded.model, reader: reader, seed: options.seed)
+        var read = ItemFile()
+        if let file = options.items { read = try ItemFile.read(path: file, reader: reader) }
+        if read.unconditional > 0 {
+            loaded.note(
+                "\(path): \(read.unconditional) documents are asked without their question and left "
+                    + "out")
         }
+        // The last id is predicted, it does not run.
+        var items = read.items.filter { item in
+            item.options.allSatisfy { $0.tokens.count - 1 <= context }
+        }
+        let tooLong = read.items.count - items.count
         if tooLong > 0 {
             loaded.note(
-                "\(path): \(tooLong) of \(items.count + tooLong) items are longer than the model's "
+                "\(path): \(tooLong) of \(read.items.count) items are longer than the model's "
                     + "context of \(context) and left out")
+        }
+        var trials: [RelevanceRecord.Trial] = []
+        if options.gate, !items.isEmpty { items = try gated(items, path, search, &trials) }
+        if let names = options.itemTasks {
+            items += try taskItems(names, loaded, search, &trials)
+        }
+        for trial in trials where !quiet {
+            let verdict = trial.passed ? "done" : "not done, left out"
+            loaded.note("gate: \(trial.label): \(verdict) (\(trial.evidence))")
+        }
+        guard !items.isEmpty || trials.isEmpty else {
+            throw ScanError.items(
+                path: path,
+                problem:
+                    "no task passes the gate: this model does none of them better than guessing, so a "
+                    + "scan would measure noise; bring items that it does with --items, or easier ones")
         }
         guard items.count >= 2 else {
             throw ScanError.items(
@@ -178,8 +199,75 @@ public struct ScanRun {
                     "has \(items.count) items, too few to divide into search and confirmation; "
                     + "give four or more, or --no-racing")
         }
-        let sha256 = try SHA256.hexadecimal(ofFile: path)
-        return (items, .init(path: path, sha256: sha256, count: items.count), tooLong)
+        let sha256 =
+            try options.items.map { try SHA256.hexadecimal(ofFile: $0) }
+            ?? SHA256.hexadecimal(of: Array("\(path) \(options.itemCount)".utf8))
+        return (items, .init(path: path, sha256: sha256, count: items.count), tooLong, trials)
+    }
+
+    /// Items of the tasks that pass, in their order.
+    private func gated(
+        _ items: [ScanItem], _ path: String, _ search: GateSearch,
+        _ trials: inout [RelevanceRecord.Trial]
+    ) throws -> [ScanItem] {
+        var names: [String] = []
+        var members: [String: [ScanItem]] = [:]
+        for item in items {
+            let name = item.task ?? path
+            if members[name] == nil { names.append(name) }
+            members[name, default: []].append(item)
+        }
+        var kept: Set<String> = []
+        for name in names {
+            let gate = try search.gate(members[name] ?? [])
+            trials.append(.init(name, nil, 0, gate))
+            if gate.passes { kept.insert(name) }
+        }
+        return items.filter { kept.contains($0.task ?? path) }
+    }
+
+    private func taskItems(
+        _ names: String, _ loaded: LoadedModel, _ search: GateSearch,
+        _ trials: inout [RelevanceRecord.Trial]
+    ) throws -> [ScanItem] {
+        _ = try loaded.requiredTokenizer()
+        var parts = names.split(separator: ",").map(String.init)
+        if parts.contains("all") {
+            parts = ProbeTasks.all.filter { $0.kind == .reasoning }.map(\.name)
+                + [KnowledgeItems.name]
+        }
+        let generated = parts.filter { $0 != KnowledgeItems.name }
+        var chosen: [(task: GeneratedTask, level: Int?)] = []
+        if !generated.isEmpty {
+            chosen = try zip(ProbeTasks.parse(generated.joined(separator: ",")), generated).map {
+                ($0.0.task, $0.1.contains(":") ? $0.0.difficulty : nil)
+            }
+        }
+        var items: [ScanItem] = []
+        for (task, level) in chosen {
+            guard task.kind == .reasoning else {
+                throw CommandError.flag(
+                    name: "--item-tasks",
+                    problem: "\(task.name) is a surface control; it has no options to choose from")
+            }
+            let levels = level.map { level in
+                [0, 5].map { TaskLevel(task: task, difficulty: level, shots: $0) }
+            }
+            let found = try search.trials(task, levels: levels) { _ in }
+            trials += found.map {
+                .init($0.level.task.name, $0.level.difficulty, $0.level.shots, $0.gate)
+            }
+            if let passed = found.last, passed.gate.passes {
+                items += try search.items(passed.level, options.itemCount)
+            }
+        }
+        if parts.contains(KnowledgeItems.name) {
+            let own = try search.knowledge(min(options.itemCount, KnowledgeItems.most))
+            let gate = try search.gate(own)
+            trials.append(.init(KnowledgeItems.name, nil, 0, gate))
+            if gate.passes { items += own }
+        }
+        return items
     }
 
     private func readText(

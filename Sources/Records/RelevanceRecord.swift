@@ -148,7 +148,12 @@ extension RelevanceRecord {
 }
 
 extension RelevanceRecord.Trial {
-    fileprivate var json: JSON {
+    /// Such as `variable_assignment:1 (5 examples)`.
+    public var label: String {
+        task + (difficulty.map { ":\($0)" } ?? "") + (shots > 0 ? " (\(shots) examples)" : "")
+    }
+
+    var json: JSON {
         [
             "task": .string(task), "difficulty": .number(difficulty), "shots": .number(shots),
             "items": .number(items), "accuracy": .number(accuracy),
@@ -157,7 +162,7 @@ extension RelevanceRecord.Trial {
         ]
     }
 
-    fileprivate init(_ reader: RecordReader) throws(FileError) {
+    init(_ reader: RecordReader) throws(FileError) {
         self.init(
             task: try reader.string("task"), difficulty: reader.json["difficulty"]?.intValue,
             shots: try reader.int("shots"), items: try reader.int("items"),

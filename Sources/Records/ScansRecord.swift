@@ -110,6 +110,8 @@ public struct ScansRecord: Sendable, Equatable {
     public var racing: Racing
     public var base: Values
     public var windows: [Window]
+    /// What the gate said of each task that it judged.
+    public var gate: [RelevanceRecord.Trial] = []
     public var dynamics: [Dynamics] = []
     /// Mean relative change of what a later layer adds, by skipped and later layer; nil where it was not
     /// measured.
@@ -169,6 +171,7 @@ extension ScansRecord {
             ],
             "base": .object(base.members()),
             "windows": .array(windows.map(\.json)),
+            "gate": .array(gate.map(\.json)),
             "dynamics": .array(
                 dynamics.map { window in
                     [
@@ -222,6 +225,11 @@ extension ScansRecord {
             notRun: try reader.int("not_run"), isComplete: try reader.bool("complete"),
             executions: try reader.int("layer_executions"),
             naiveExecutions: try reader.int("naive_layer_executions"))
+        if reader.json["gate"]?.arrayValue != nil {
+            record.gate = try reader.elements("gate") { (trial) throws(FileError) in
+                try RelevanceRecord.Trial(trial)
+            }
+        }
         if reader.json["dynamics"]?.arrayValue != nil {
             record.dynamics = try reader.elements("dynamics") { (window) throws(FileError) in
                 Dynamics(

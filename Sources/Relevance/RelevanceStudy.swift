@@ -12,17 +12,13 @@ public struct RelevanceStudy {
         /// Items of each task that READ's probes are fitted to.
         public var readItems = 1000
         /// Items behind USE, over all tasks; as many again of knowledge, as far as they go.
-        public var useItems = 400
+        public var useItems = 200
         public var seed: UInt64 = 0
 
         public init(tasks: [GeneratedTask]) { self.tasks = tasks }
     }
 
-    /// A level that was tried.
-    public struct Trial: Sendable {
-        public var level: TaskLevel
-        public var gate: TaskGate
-    }
+    public typealias Trial = GateSearch.Trial
 
     public struct Result: Sendable {
         /// Every level that was tried, in order.
@@ -51,7 +47,7 @@ public struct RelevanceStudy {
 
     public let model: Transformer
     public let settings: Settings
-    private let reader: ScanItemReader
+    private let search: GateSearch
     private let text: [Document]
     private let isOver: () -> Bool
     private let progress: (Int) -> Void
@@ -67,7 +63,7 @@ public struct RelevanceStudy {
     ) {
         self.model = model
         self.settings = settings
-        self.reader = reader
+        search = GateSearch(model: model, reader: reader, seed: settings.seed)
         self.text = text
         self.isOver = isOver
         self.progress = progress
@@ -77,10 +73,7 @@ public struct RelevanceStudy {
 
     /// Layer passes, items × layers, when every task passes at its last level.
     public var steps: Int {
-        let gate = settings.tasks.reduce(TaskGate.items) { sum, task in
-            let tried = TaskLevel.levels(of: task).count - 1
-            return sum + tried * TaskGate.earlyItems + TaskGate.items
-        }
+        let gate = settings.tasks.reduce(TaskGate.items) { $0 + GateSearch.most($1) }
         let read = settings.tasks.count * settings.readItems
         return layers * (gate + read) + useSteps
     }
@@ -104,7 +97,9 @@ public struct RelevanceStudy {
                 result.isComplete = false
                 break
             }
-            result.trials += try timed(&gateSeconds) { try gate(task) }
+            result.trials += try timed(&gateSeconds) {
+                try search.trials(task) { progress($0 * layers) }
+            }
         }
         result.gateSeconds = gateSeconds
         guard !result.trials.isEmpty else { throw RelevanceError.budget(part: "the gate") }
@@ -131,66 +126,17 @@ public struct RelevanceStudy {
         return result
     }
 
-    // MARK: The gate
-
-    /// Tries the task's levels until one passes.
-    private func gate(_ task: GeneratedTask) throws -> [Trial] {
-        var trials: [Trial] = []
-        let levels = TaskLevel.levels(of: task)
-        let most = (levels.count - 1) * TaskGate.earlyItems + TaskGate.items
-        var used = 0
-        for level in levels {
-            let questions = try level.questions(TaskGate.items, seed: settings.seed)
-            let items = try self.items(questions, task: level.description)
-            var found: [[Double]] = []
-            for range in [0..<TaskGate.earlyItems, TaskGate.earlyItems..<items.count] {
-                found += try Scan.optionLogProbabilities(Array(items[range]), model: model) {
-                    progress($0 * layers)
-                    used += $0
-                }
-                let gate = TaskGate(
-                    found, gold: items.prefix(found.count).map(\.gold), isCalibrated: true)
-                if found.count < items.count, gate.z >= TaskGate.leastEarly { continue }
-                trials.append(Trial(level: level, gate: gate))
-                break
-            }
-            if trials.last?.gate.passes == true { break }
-        }
-        progress(max(0, most - used) * layers)
-        return trials
-    }
-
-    private func items(_ questions: [TaskQuestion], task: String) throws -> [ScanItem] {
-        try questions.map {
-            try reader.item(context: $0.context, options: $0.options, gold: $0.gold, task: task)
-        }
-    }
-
     // MARK: USE
 
     private func measureUse(_ passed: [TaskLevel], _ result: inout Result) throws {
         let each = max(2, settings.useItems / passed.count)
-        let reasoning = try passed.flatMap { level in
-            try items(
-                level.questions(each, seed: settings.seed), task: level.description)
-        }
-        result.use = try use(reasoning, &result)
+        result.use = try use(passed.flatMap { try search.items($0, each) }, &result)
         guard !isOver() else {
             result.isComplete = false
             return
         }
-        let questions = KnowledgeItems.questions(
-            min(settings.useItems, KnowledgeItems.most), seed: settings.seed)
-        let knowledge = try questions.map { question, group in
-            try reader.item(
-                context: question.context, options: question.options, gold: question.gold,
-                task: KnowledgeItems.name, group: group)
-        }
-        let tried = min(TaskGate.items, knowledge.count)
-        let gate = TaskGate(
-            try Scan.optionLogProbabilities(Array(knowledge.prefix(tried)), model: model) {
-                progress($0 * layers)
-            }, gold: knowledge.prefix(tried).map(\.gold), isCalibrated: false)
+        let knowledge = try search.knowledge(min(settings.useItems, KnowledgeItems.most))
+        let gate = try search.gate(knowledge) { progress($0 * layers) }
         result.knowledgeGate = gate
         if gate.passes {
             result.knowledge = try use(knowledge, &result)
@@ -249,12 +195,27 @@ public struct RelevanceStudy {
 
     // MARK: READ
 
+    /// Questions that have a foil; nil where there are not enough different ones.
+    private func questions(_ level: TaskLevel) throws -> [TaskQuestion]? {
+        do {
+            return try level.questions(settings.readItems, seed: settings.seed)
+                .filter { $0.foil != nil }
+        } catch {
+            if case ProbeTaskError.exhausted = error { return nil }
+            throw error
+        }
+    }
+
     private func read(_ level: TaskLevel, _ result: inout Result) throws {
         let clock = ContinuousClock()
         let start = clock.now
-        let questions = try level.questions(settings.readItems, seed: settings.seed)
-            .filter { $0.foil != nil }
-        let items = try self.items(questions, task: level.description)
+        guard let questions = try questions(level) else {
+            result.unread.append(
+                (level.description, "it has not \(settings.readItems) different questions"))
+            progress(settings.readItems * layers)
+            return
+        }
+        let items = try search.items(questions, task: level.description)
         guard !items.isEmpty, items.allSatisfy({ $0.readPosition != nil }) else {
             result.unread.append(
                 (

@@ -33,15 +33,16 @@ final class ScanText {
     /// - Parameters:
     ///   - rows: the most that the branches of a text may have together.
     ///   - shares: whether requests may share a trunk.
+    ///   - first: the number of the first request.
     static func texts(
-        _ requests: [ScoreRequest], rows: Int, shares: Bool
+        _ requests: [ScoreRequest], rows: Int, shares: Bool, firstRequest first: Int = 0
     ) -> [ScanText] {
-        guard shares else { return requests.indices.map { alone(requests[$0], $0) } }
+        guard shares else { return requests.indices.map { alone(requests[$0], first + $0) } }
         return PrefixGroup.groups(requests, rows: rows, runsLast: false).map { group in
             let branchRows = group.branches.reduce(0) { $0 + $1.tokens.count }
             if group.requests.count == 1 || branchRows > rows {
                 let index = group.requests.lowerBound
-                return alone(requests[index], index)
+                return alone(requests[index], first + index)
             }
             var targets: [Target] = []
             var row = group.shared.count
@@ -55,7 +56,7 @@ final class ScanText {
                         targets.append(
                             Target(
                                 row: inBranch >= 0 ? row + inBranch : place,
-                                token: request.tokens[position], request: index))
+                                token: request.tokens[position], request: first + index))
                     }
                 }
                 row += branch.tokens.count

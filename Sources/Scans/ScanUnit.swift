@@ -10,16 +10,12 @@ struct ScanUnit {
     let members: [Int]
     let requests: [[ScoreRequest]]
 
-    /// Cuts `members` into units of at most one block of rows, one member at least. Members whose contexts
-    /// begin alike, such as those with the same examples, share that beginning.
+    /// Cuts `members` into units of at most one block of rows, one member at least.
     static func units(
         _ prefix: String, _ members: [Int], requests: (Int) -> [ScoreRequest]
     ) -> [ScanUnit] {
         var units: [ScanUnit] = []
         var gathered: [(member: Int, requests: [ScoreRequest])] = []
-        /// Rows of the gathered members when each runs by itself, and what all of them begin with.
-        var rows = 0
-        var common: ArraySlice<Int32> = []
         func close() {
             guard !gathered.isEmpty else { return }
             units.append(
@@ -27,25 +23,31 @@ struct ScanUnit {
                     name: "\(prefix) \(units.count)", members: gathered.map(\.member),
                     requests: gathered.map(\.requests)))
             gathered = []
-            rows = 0
         }
         for member in members {
             let own = requests(member)
-            // Above what they need once their beginnings are shared.
-            let shared = own.map(\.firstScored).min() ?? 1
-            let needed = own.reduce(shared) { $0 + $1.tokens.count - shared }
-            let context = own.first.map { $0.tokens.prefix(max(0, shared - 1)) } ?? []
-            var both = common.prefix(PrefixGroup.commonPrefix(common, context))
-            // A short beginning is not worth a trunk of its own.
-            if both.count < 16 { both = [] }
-            let together = rows + needed - gathered.count * both.count
-            if !gathered.isEmpty, together > BlockRunner.blockLength { close() }
-            common = gathered.isEmpty ? context : both
+            let together = texts(gathered.map(\.requests) + [own], shares: true)
+            if together.reduce(0, { $0 + $1.rows }) > BlockRunner.blockLength { close() }
             gathered.append((member, own))
-            rows += needed
         }
         close()
         return units
+    }
+
+    /// The members' texts: together where members begin alike, such as with the same examples, and that
+    /// saves rows; else each member's own. Requests are numbered through.
+    private static func texts(_ requests: [[ScoreRequest]], shares: Bool) -> [ScanText] {
+        let most = BlockRunner.blockLength
+        var apart: [ScanText] = []
+        var offset = 0
+        for own in requests {
+            apart += ScanText.texts(own, rows: most, shares: shares, firstRequest: offset)
+            offset += own.count
+        }
+        guard shares, requests.count > 1 else { return apart }
+        let together = ScanText.texts(requests.flatMap(\.self), rows: most, shares: true)
+        func rows(_ texts: [ScanText]) -> Int { texts.reduce(0) { $0 + $1.rows } }
+        return rows(together) < rows(apart) ? together : apart
     }
 
     /// Texts that run in one block of rows.
@@ -61,8 +63,7 @@ struct ScanUnit {
         let flat = requests.indices.flatMap { member in
             requests[member].indices.map { (member: member, request: $0) }
         }
-        let texts = ScanText.texts(
-            requests.flatMap(\.self), rows: BlockRunner.blockLength, shares: !alone)
+        let texts = Self.texts(requests, shares: !alone)
         var batches: [Batch] = []
         var rows = 0
         for text in texts {

@@ -58,7 +58,7 @@ private struct Planted {
         return total
     }
 
-    func run(_ depth: ProbeDepth = .ridge) -> TaskProbe.Result {
+    func run(_ depth: ProbeDepth = .ridge) -> ProbesRecord.Task {
         TaskProbe(data: data, features: store, depth: depth, seed: 1).run()
     }
 }
@@ -66,7 +66,7 @@ private struct Planted {
 @Suite struct TaskProbeTests {
     @Test(arguments: [1, 3, 6])
     func aPlantedDirectionIsFoundWhereItAppearsAndNowhereEarlier(from: Int) {
-        let task = Planted(from: from, seed: UInt64(100 + from)).run(.full).task
+        let task = Planted(from: from, seed: UInt64(100 + from)).run(.full)
         #expect(task.readableAt == from)
         for readings in [task.ridge, task.logistic] {
             for (boundary, reading) in readings.enumerated() {
@@ -94,7 +94,7 @@ private struct Planted {
         var outside = 0
         var readings = 0
         for seed in 0..<20 {
-            for reading in Planted(from: nil, seed: UInt64(500 + seed)).run().task.ridge {
+            for reading in Planted(from: nil, seed: UInt64(500 + seed)).run().ridge {
                 readings += 1
                 if reading.selectivity.low > 0 || reading.selectivity.high < 0 { outside += 1 }
             }
@@ -104,7 +104,7 @@ private struct Planted {
     }
 
     @Test func aLabelInTheEmbeddingIsFlaggedAsSurface() {
-        let task = Planted(from: 0, seed: 9).run().task
+        let task = Planted(from: 0, seed: 9).run()
         #expect(task.readableAt == 0)
         #expect(task.isSurface)
     }
@@ -118,36 +118,9 @@ private struct Planted {
                 values[row * Planted.width + column] = Int(example.item) == column ? 1 : 0
             }
         }
-        let task = planted.run().task
+        let task = planted.run()
         #expect(task.ridge[3].controlAccuracy == 1)
         #expect(task.ridge[3].selectivity.high < 0)
-    }
-
-    @Test func relevanceIsTheGainOfReasoningLessThatOfSurface() throws {
-        let results = [
-            Planted(from: 4, seed: 21).run(), Planted(from: 4, seed: 22).run(),
-            Planted(from: 2, kind: .surface, seed: 23).run(),
-        ]
-        let steps = ReasoningRelevance.steps(results)
-        #expect(steps.count == 6)
-        for (step, relevance) in steps.enumerated() {
-            // By hand, from the published curves.
-            func gain(_ indices: [Int]) -> Double {
-                indices.reduce(0) {
-                    let curve = results[$1].task.ridge.map { max(0, $0.selectivity.value) }
-                    return $0 + (curve[step + 1] - curve[step]) / Double(indices.count)
-                }
-            }
-            #expect(abs(relevance.reasoningGain.value - gain([0, 1])) < 1e-12)
-            #expect(abs(relevance.surfaceGain.value - gain([2])) < 1e-12)
-            let score = min(1, max(0, gain([0, 1]) - max(0, gain([2]))))
-            #expect(abs(relevance.score.value - score) < 1e-12)
-            #expect(relevance.score.low >= 0 && relevance.score.high <= 1)
-        }
-        // Step 3 writes boundary 4, where reasoning appears; step 1 writes the surface's.
-        #expect(steps[3].score.value > 0.4 && steps[3].score.low > 0.2)
-        #expect(steps[1].score.value < 0.1 && steps[1].surfaceGain.value > 0.4)
-        #expect(ReasoningRelevance.steps(Array(results.prefix(2))).isEmpty)
     }
 
     @Test func theRecordSurvivesItsFile() throws {
@@ -157,12 +130,7 @@ private struct Planted {
             boundaries: [
                 .init(layer: nil, iteration: nil), .init(layer: 0, iteration: nil),
                 .init(layer: 1, iteration: 1),
-            ], tasks: [task.task],
-            relevance: [
-                .init(
-                    reasoningGain: Interval(0.1, -0.1, 0.2), surfaceGain: Interval(0, -0.5, 0.5),
-                    score: Interval(0.1, 0, 0.2))
-            ])
+            ], tasks: [task])
         let layers = LayersRecord(
             model: ModelRecord(
                 path: "m", architecture: "llama", layers: 2, hiddenSize: 32, vocabularySize: 9,

@@ -86,6 +86,89 @@ import Testing
         }
     }
 
+    /// What text shows beside the loss, against transformers.
+    @Test(arguments: ScanGolden.all) func effectsEqualTransformers(_ golden: ScanGolden) throws {
+        let model = try golden.model()
+        let layers = model.configuration.layerCount
+        let dynamics = golden.json["dynamics"]?.arrayValue ?? []
+        let loops = dynamics.map {
+            ScanWindow(
+                kind: .loop, start: $0["start"]?.intValue ?? 0, length: $0["length"]?.intValue ?? 0,
+                iterations: 2)
+        }
+        let skips = (0..<layers).map { ScanWindow(kind: .skip, start: $0, length: 1) }
+        let result = try Scan.run(
+            .init(
+                windows: skips + loops, items: [], documents: [golden.text], races: false, seed: 0,
+                dynamics: 4, skipEffect: true), model: model)
+        #expect(loops.count == 2)
+        let found = try #require(result.dynamics)
+        for (index, expected) in dynamics.enumerated() {
+            let change = found.change[index * 4..<index * 4 + 4]
+            let cosine = found.cosine[index * 3..<index * 3 + 3]
+            for (one, other) in zip(change, expected["change"]?.arrayValue ?? []) {
+                let value = other.doubleValue ?? .nan
+                #expect(abs(one - value) < 1e-4 * max(1, value))
+            }
+            for (one, other) in zip(cosine, expected["cosine"]?.arrayValue ?? []) {
+                #expect(abs(one - (other.doubleValue ?? .nan)) < 1e-4)
+            }
+        }
+        let effect = try #require(result.skipEffect)
+        for (skipped, row) in (golden.json["skip_effect"]?.arrayValue ?? []).enumerated() {
+            for (later, value) in (row["later"]?.arrayValue ?? []).enumerated() {
+                let own = effect.contributions[skipped * layers + later]
+                if let value = value.doubleValue {
+                    #expect(abs(own - value) < 1e-4 * max(1, value))
+                } else {
+                    #expect(own.isNaN)
+                }
+            }
+            #expect(abs(effect.output[skipped] - (row["output"]?.doubleValue ?? .nan)) < 1e-5)
+        }
+    }
+
+    /// Items with the same long beginning run it once, and have the values of each alone.
+    @Test func commonBeginningsAreShared() throws {
+        let golden = try ScanGolden.named("llama-deep")
+        let model = try golden.model()
+        let vocabulary = model.configuration.vocabularySize
+        let head = Array(randomItems(9, vocabulary: vocabulary, seed: 3)[0].options[0].tokens)
+        let long = Array(repeating: head, count: 8).flatMap(\.self)
+        let items = randomItems(6, vocabulary: vocabulary, seed: 5).map { item in
+            ScanItem(
+                options: item.options.map {
+                    ScoreRequest(
+                        tokens: long + $0.tokens, firstScored: long.count + $0.firstScored)
+                }, gold: item.gold, task: "t")
+        }
+        let windows = [ScanWindow(kind: .skip, start: 1, length: 2)]
+        func run(_ items: [ScanItem]) throws -> Scan.Result {
+            try Scan.run(
+                .init(windows: windows, items: items, documents: [], races: false, seed: 0),
+                model: model)
+        }
+        let together = try run(items)
+        var executions = 0
+        for (index, item) in items.enumerated() {
+            let alone = try run([item])
+            executions += alone.executions
+            #expect(alone.baseMargins[0] == together.baseMargins[index])
+            #expect(alone.margins[0][0] == together.margins[0][index])
+            #expect(alone.logOdds[0][0] == together.logOdds[0][index])
+        }
+        #expect(Double(together.executions) < 0.5 * Double(executions))
+    }
+
+    /// log p/(1 - p) of the gold option's share, written out.
+    @Test func logOddsAreThoseOfTheShare() {
+        let item = ScanItem(options: [], gold: 1)
+        let logs = [-2.0, -1.5, -4.0]
+        let share = exp(-1.5) / logs.reduce(0) { $0 + exp($1) }
+        #expect(abs(item.logOdds(logs) - log(share / (1 - share))) < 1e-12)
+        #expect(item.logOdds([-1, .nan, -2]).isNaN)
+    }
+
     @Test func identityLayersShowExactlyNothing() throws {
         var checkpoint = try EditableCheckpoint(Locations.golden("models/llama-gqa"))
         for name in checkpoint.tensors.keys

@@ -8,7 +8,10 @@ order (skip, loop) or when states are mixed between passes (the others), in f32:
   heun     k steps of Heun's method of size 1/k on dx/dt = g(x) - x
   rk4      k steps of the classical Runge-Kutta method of size 1/k on the same
 g is the window's layers, x0 its input. A margin is log P(gold) - max log P(other), each summed over the
-option's tokens; nll is -log P summed over the text's tokens after the first.
+option's tokens; log-odds is log p/(1 - p) of the gold option's share p; nll is -log P summed over the text's
+tokens after the first. Of a skipped single layer also its effect on the later ones, mean over positions of
+|u - u'|/|u|, and |p - p'| at the last position; of two windows the dynamics of four passes: mean over
+positions of |T^k h - T^(k-1) h|/|h|, and the cosine of successive changes.
 Pinned versions: requirements.txt.
 """
 
@@ -118,6 +121,45 @@ class Body:
         return sum(logs[row, ids[row + 1]].item() for row in rows)
 
 
+def norms(states):
+    return states.double().norm(dim=-1)
+
+
+def skip_effect(body, ids, skipped):
+    """By later layer, and the change of the prediction at the last position. ids are what runs."""
+    layers = len(body.layers)
+    own = other = body.embed(ids)
+    changes = [None] * layers
+    for layer in range(layers):
+        next_own = body.run([layer], own)
+        if layer < skipped:
+            other = next_own
+        elif layer > skipped:
+            next_other = body.run([layer], other)
+            u, changed = next_own[0] - own[0], next_other[0] - other[0]
+            changes[layer] = (norms(u - changed) / norms(u)).mean().item()
+            other = next_other
+        own = next_own
+    p, changed = (
+        body.model.lm_head(body.norm(state))[0, -1].double().softmax(-1) for state in (own, other)
+    )
+    return {"skipped": skipped, "later": changes, "output": (p - changed).norm().item()}
+
+
+def dynamics(body, ids, start, length, count):
+    h = x = body.run(range(start), body.embed(ids))
+    changes, cosines, before = [], [], None
+    for _ in range(count):
+        y = body.run(range(start, start + length), x)
+        delta = (y - x)[0].double()
+        changes.append((norms(delta) / norms(h[0])).mean().item())
+        if before is not None:
+            cosine = (delta * before).sum(-1) / (norms(delta) * norms(before))
+            cosines.append(cosine.mean().item())
+        x, before = y, delta
+    return {"start": start, "length": length, "change": changes, "cosine": cosines}
+
+
 def items_of(ids):
     return [
         {
@@ -143,7 +185,7 @@ def windows_of(layers):
 
 
 def values(body, ids, items, window):
-    margins = []
+    margins, log_odds = [], []
     for item in items:
         scores = [
             body.score(item["context_tokens"], option, window)
@@ -151,7 +193,8 @@ def values(body, ids, items, window):
         ]
         gold = scores.pop(item["gold"])
         margins.append(gold - max(scores))
-    return {"margins": margins, "nll": -body.score(ids[:1], ids[1:], window)}
+        log_odds.append(gold - torch.tensor(scores, dtype=torch.double).logsumexp(0).item())
+    return {"margins": margins, "log_odds": log_odds, "nll": -body.score(ids[:1], ids[1:], window)}
 
 
 def main():
@@ -178,7 +221,16 @@ def main():
                 row |= values(body, ids, items, window)
                 assert abs(row["nll"] - base["nll"]) > 1e-3, f"{name}: {window} changes nothing"
                 rows.append(row)
-        found[name] = {"items": items, "text": ids, "base": base, "windows": rows}
+            layers = facts["layers"]
+            effects = [skip_effect(body, torch.tensor(ids[:-1]), layer) for layer in range(layers)]
+            loops = [
+                dynamics(body, torch.tensor(ids[:-1]), start, length, 4)
+                for start, length in ((layers // 2, 1), (0, 2))
+            ]
+        found[name] = {
+            "items": items, "text": ids, "base": base, "windows": rows,
+            "skip_effect": effects, "dynamics": loops,
+        }
         print(f"{name:22} {len(rows)} windows")
     out = ROOT / "scans"
     out.mkdir(exist_ok=True)

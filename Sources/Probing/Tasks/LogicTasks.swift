@@ -9,7 +9,7 @@ extension GeneratedTask {
             node in brackets; the label is its value. Items of the control task: the first two and the \
             last two symbols that are no brackets.
             """,
-        difficulty: TaskDifficulty(name: "operators", standard: 3, range: 1...8),
+        difficulty: TaskDifficulty(name: "operators", standard: 3, range: 3...8, easiest: 1),
         classes: ["True", "False"]
     ) { draw in
         let tree = BooleanTree.random(draw.difficulty, &draw)
@@ -40,7 +40,7 @@ extension GeneratedTask {
             in which no bracket closes that was not opened; the label is the number still open, from 1 \
             to 4. Items of the control task: the last four brackets.
             """,
-        difficulty: TaskDifficulty(name: "brackets", standard: 10, range: 6...24),
+        difficulty: TaskDifficulty(name: "brackets", standard: 10, range: 10...24, easiest: 6),
         classes: (1...4).map(String.init)
     ) { draw in
         var depth = 0

@@ -45,8 +45,7 @@ public struct ProbeExample: Sendable, Equatable {
     /// One line of the files that `etd-analyze tasks --out` writes; `--probe-data` reads it back.
     public var json: JSON {
         [
-            "text": .string(text), "label": .string(label), "foil": .text(foil),
-            "position": .number(position),
+            "text": .string(text), "label": .string(label), "position": .number(position),
             "item": .string(item), "split": .string(split.rawValue),
             "template": .number(template), "entities": .array(entities.map(JSON.string)),
             "key": .string(key),
@@ -69,7 +68,17 @@ public struct TaskDifficulty: Sendable {
     /// What it counts, such as `steps`.
     public var name: String
     public var standard: Int
+    /// Where enough different examples exist that splits share nothing.
     public var range: ClosedRange<Int>
+    /// The least that items which are not divided may have.
+    public var easiest: Int
+
+    init(name: String, standard: Int, range: ClosedRange<Int>, easiest: Int? = nil) {
+        self.name = name
+        self.standard = standard
+        self.range = range
+        self.easiest = easiest ?? range.lowerBound
+    }
 }
 
 /// A task that the project generates.

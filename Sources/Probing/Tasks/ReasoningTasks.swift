@@ -8,7 +8,7 @@ extension GeneratedTask {
             A start from 1 to 9 and as many additions, from 1 to 9, as the difficulty says; the label is \
             the total modulo five. Items of the control task: the start with the last addend.
             """,
-        difficulty: TaskDifficulty(name: "steps", standard: 2, range: 1...8),
+        difficulty: TaskDifficulty(name: "steps", standard: 2, range: 2...8, easiest: 1),
         classes: (0..<5).map(String.init)
     ) { draw in
         let addends = (0...draw.difficulty).map { _ in draw.number(1...9) }
@@ -148,7 +148,7 @@ extension GeneratedTask {
             not neighbours in the chain; the label is yes or no. Items of the control task: the order \
             of the links with their directions.
             """,
-        difficulty: TaskDifficulty(name: "links", standard: 3, range: 2...6),
+        difficulty: TaskDifficulty(name: "links", standard: 3, range: 3...6, easiest: 2),
         classes: ["yes", "no"]
     ) { draw in
         let links = draw.difficulty
@@ -188,7 +188,7 @@ extension GeneratedTask {
             A weekday, and as many moves of 1 to 20 days, earlier or later, as the difficulty says; the \
             label is the weekday at the end. Items of the control task: the last move.
             """,
-        difficulty: TaskDifficulty(name: "moves", standard: 2, range: 1...6),
+        difficulty: TaskDifficulty(name: "moves", standard: 2, range: 2...6, easiest: 1),
         classes: Words.weekdays
     ) { draw in
         let start = draw.below(7)

@@ -8,6 +8,12 @@ public struct TaskLevel: Sendable, Equatable, CustomStringConvertible {
     public var difficulty: Int
     public var shots: Int
 
+    public init(task: GeneratedTask, difficulty: Int, shots: Int) {
+        self.task = task
+        self.difficulty = difficulty
+        self.shots = shots
+    }
+
     public static func == (one: TaskLevel, other: TaskLevel) -> Bool {
         one.description == other.description
     }
@@ -20,9 +26,8 @@ public struct TaskLevel: Sendable, Equatable, CustomStringConvertible {
     /// and with five.
     public static func levels(of task: GeneratedTask) -> [TaskLevel] {
         let difficulties =
-            task.difficulty.standard == task.difficulty.range.lowerBound
-            ? [task.difficulty.standard]
-            : [task.difficulty.standard, task.difficulty.range.lowerBound]
+            task.difficulty.standard == task.difficulty.easiest
+            ? [task.difficulty.standard] : [task.difficulty.standard, task.difficulty.easiest]
         return difficulties.flatMap { difficulty in
             [0, 5].map { TaskLevel(task: task, difficulty: difficulty, shots: $0) }
         }

@@ -30,7 +30,10 @@ public struct MeanBand: Sendable, Equatable {
     ///   - values: [items][places], all finite.
     ///   - groups: of each item; nil where every item stands alone.
     ///   - seed: draws the resamples.
-    public init(_ values: [[Double]], groups: [Int]? = nil, seed: UInt64) {
+    ///   - resamples: how many.
+    public init(
+        _ values: [[Double]], groups: [Int]? = nil, resamples: Int = Self.resamples, seed: UInt64
+    ) {
         let places = values.first?.count ?? 0
         let names = groups ?? Array(values.indices)
         var numbers: [Int: Int] = [:]
@@ -56,7 +59,7 @@ public struct MeanBand: Sendable, Equatable {
         var deviations = [[Double]](repeating: [], count: places)
         var greatest: [Double] = []
         var greatestAbove: [Double] = []
-        for _ in 0..<Self.resamples {
+        for _ in 0..<resamples {
             var times = [Int](repeating: 0, count: drawn)
             for _ in 0..<drawn { times[random.below(drawn)] += 1 }
             let (own, spread) = Self.moments(sums, counts, times, places)
@@ -90,7 +93,7 @@ public struct MeanBand: Sendable, Equatable {
             upperBound[place] = means[place] + criticalAbove * errors[place]
             let own = abs(means[place]) / errors[place]
             let reached = greatest.count - Self.firstIndex(of: own, in: greatest)
-            pValues[place] = Double(1 + reached) / Double(1 + Self.resamples)
+            pValues[place] = Double(1 + reached) / Double(1 + resamples)
         }
     }
 

@@ -11,6 +11,8 @@ public struct ItemFile: Sendable {
     /// Documents asked without their question, which are no items.
     public var unconditional = 0
 
+    public init() {}
+
     /// - Throws: `ScanError.line`, `.items`, `ScoreError`, `CorpusError`.
     public static func read(path: String, reader: ScanItemReader) throws -> ItemFile {
         let file = try TextLines(path: path)
