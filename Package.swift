@@ -91,10 +91,11 @@ let package = Package(
         .target(
             name: "Inference",
             dependencies: ["Files", "Tensors", "Plans", "Models", "CKernels"]),
+        .target(name: "Statistics", dependencies: ["Tensors"]),
         .target(
             name: "Selection",
             dependencies: [
-                "Files", "Tensors", "Plans", "Records",
+                "Files", "Tensors", "Plans", "Records", "Statistics",
                 .product(name: "OrderedCollections", package: "swift-collections"),
             ]),
         .target(
@@ -111,7 +112,9 @@ let package = Package(
             ]),
         .target(
             name: "Relevance",
-            dependencies: ["Tensors", "Corpus", "Models", "Probing", "Scans"]),
+            dependencies: [
+                "Tensors", "Statistics", "Corpus", "Models", "Probing", "Scans",
+            ]),
         .target(
             name: "ModelStore",
             dependencies: [
@@ -221,7 +224,8 @@ let package = Package(
         .testTarget(
             name: "RelevanceTests",
             dependencies: [
-                "Files", "Models", "Probing", "Scans", "Evaluation", "Relevance", "TestSupport",
+                "Files", "Statistics", "Probing", "Scans", "Evaluation", "Relevance",
+                "TestSupport",
             ]),
         .testTarget(
             name: "ScansTests",

@@ -183,7 +183,8 @@ extension EvidenceFile {
             guard let score else { continue }
             relevance.use[name] = [
                 "change": NumberArray(score.changes),
-                "half": NumberArray(shape: [score.itemHalves.count], values: score.itemHalves.map(Double.init)),
+                "half": NumberArray(
+                    shape: [score.itemHalves.count], values: score.itemHalves.map(Double.init)),
                 "text_damage": NumberArray(
                     shape: [score.textDamage.count], values: score.textDamage),
             ]

@@ -111,6 +111,7 @@ public struct ScanRun {
             isComplete: !result.stopped, executions: result.executions,
             naiveExecutions: result.naiveExecutions)
         record.gate = trials
+        record.headRows = result.headRows
         record.dynamics = result.dynamicsRows
         record.skipEffect = result.skipEffectMap
         var evidence = Self.evidence(result)
@@ -183,7 +184,8 @@ public struct ScanRun {
                 path: path,
                 problem:
                     "no task passes the gate: this model does none of them better than guessing, so a "
-                    + "scan would measure noise; bring items that it does with --items, or easier ones")
+                    + "scan would measure noise; bring items that it does with --items, or easier ones"
+            )
         }
         guard items.count >= 2 else {
             throw ScanError.items(
@@ -233,7 +235,8 @@ public struct ScanRun {
         _ = try loaded.requiredTokenizer()
         var parts = names.split(separator: ",").map(String.init)
         if parts.contains("all") {
-            parts = ProbeTasks.all.filter { $0.kind == .reasoning }.map(\.name)
+            parts =
+                ProbeTasks.all.filter { $0.kind == .reasoning }.map(\.name)
                 + [KnowledgeItems.name]
         }
         let generated = parts.filter { $0 != KnowledgeItems.name }

@@ -124,6 +124,8 @@ public struct ScansRecord: Sendable, Equatable {
     /// measurements take when nothing is shared.
     public var executions: Int
     public var naiveExecutions: Int
+    /// Rows that went through the head in that run.
+    public var headRows = 0
 
     public init(
         model: ModelRecord, precision: String, bos: String, items: Source?, tooLong: Int,
@@ -185,7 +187,7 @@ extension ScansRecord {
             } ?? .null,
             "not_run": .number(notRun), "complete": .bool(isComplete),
             "layer_executions": .number(executions),
-            "naive_layer_executions": .number(naiveExecutions),
+            "naive_layer_executions": .number(naiveExecutions), "head_rows": .number(headRows),
         ]
     }
 
@@ -225,6 +227,7 @@ extension ScansRecord {
             notRun: try reader.int("not_run"), isComplete: try reader.bool("complete"),
             executions: try reader.int("layer_executions"),
             naiveExecutions: try reader.int("naive_layer_executions"))
+        record.headRows = reader.json["head_rows"]?.intValue ?? 0
         if reader.json["gate"]?.arrayValue != nil {
             record.gate = try reader.elements("gate") { (trial) throws(FileError) in
                 try RelevanceRecord.Trial(trial)

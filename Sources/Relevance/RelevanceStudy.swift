@@ -230,8 +230,8 @@ public struct RelevanceStudy {
         let store = FeatureStore(
             boundaries: layers + 1, rows: items.count, width: model.configuration.hiddenSize)
         let isWhole = try ItemStates.read(
-            items, model: model, isOver: isOver, progress: { progress($0 * layers) }
-        ) { store.set($0, row: $1, $2) }
+            items, model: model, isOver: isOver, progress: { progress($0 * layers) },
+            store: { store.set($0, row: $1, $2) })
         let ran = clock.now
         result.readForwardSeconds += (ran - start) / .seconds(1)
         guard isWhole else {

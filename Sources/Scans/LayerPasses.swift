@@ -22,6 +22,8 @@ final class LayerPasses {
     private let rowsAtOnce: Int
     /// Layers that ran, each counted once for every row.
     private(set) var executions = 0
+    /// Rows that went through the head.
+    private(set) var headRows = 0
 
     var width: Int { model.configuration.hiddenSize }
     var layers: Int { model.configuration.layerCount }
@@ -155,6 +157,7 @@ final class LayerPasses {
 
     /// Logits [rows, vocabulary] of single states. The buffer is used again by the next call.
     private func logits(_ rows: [UnsafeMutablePointer<Float>]) throws(ModelError) -> FloatBuffer {
+        headRows += rows.count
         let needed = rows.count * model.configuration.vocabularySize
         if logits.count < needed { logits = FloatBuffer(count: needed) }
         let logits = logits

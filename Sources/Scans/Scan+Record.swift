@@ -88,7 +88,8 @@ extension Scan.Result {
         return (0..<effect.layers).map { skipped in
             (0..<effect.layers).map { later in
                 let first = (skipped * effect.layers + later) * effect.documents
-                let known = effect.contributions[first..<first + effect.documents].filter(\.isFinite)
+                let known = effect.contributions[first..<first + effect.documents].filter(
+                    \.isFinite)
                 return known.isEmpty ? nil : known.reduce(0, +) / Double(known.count)
             }
         }

@@ -83,6 +83,8 @@ public final class Scan {
         /// when every option runs by itself through every layer.
         public var executions = 0
         public var naiveExecutions = 0
+        /// Rows that went through the head in this run.
+        public var headRows = 0
     }
 
     /// Items of the first round of a race; each round has seen twice as many as the one before.
@@ -230,6 +232,7 @@ public final class Scan {
         try runText(to: 1)
         result.stopped = isStopped
         result.executions = window.passes.executions
+        result.headRows = window.passes.headRows
     }
 
     /// Items of a task beside each other: their contexts may begin alike.
@@ -292,7 +295,8 @@ public final class Scan {
     private func measureBase() throws {
         var items = [[Double]](repeating: [.nan, .nan], count: job.items.count)
         var nll = [Double](repeating: .nan, count: job.documents.count)
-        let itemUnits = units("base items", byTask(job.items.indices.map(\.self)[...]), itemRequests)
+        let itemUnits = units(
+            "base items", byTask(job.items.indices.map(\.self)[...]), itemRequests)
         let text = units("base text", Array(job.documents.indices)) { [job.documents[$0].request] }
         for (index, unit) in (itemUnits + text).enumerated() {
             let isText = index >= itemUnits.count

@@ -73,7 +73,8 @@ struct ScanUnit {
             }
             batches[batches.count - 1].texts.append(text)
             batches[batches.count - 1].places.append(
-                Dictionary(text.targets.map { ($0.request, flat[$0.request]) }) { first, _ in first })
+                Dictionary(text.targets.map { ($0.request, flat[$0.request]) }) { first, _ in first
+                })
             rows += text.rows
         }
         return batches

@@ -78,7 +78,8 @@ struct WindowPasses {
             return texts.map { text in
                 Found(
                     logProbabilities: Dictionary(
-                        text.targets.map { ($0.request, Double.nan) }) { first, _ in first },
+                        text.targets.map { ($0.request, Double.nan) }
+                    ) { first, _ in first },
                     effect: undefined)
             }
         }
@@ -145,7 +146,8 @@ struct WindowPasses {
                 let next = try passes.run(layer..<layer + 1, texts, from: states)
                 if effect == .later {
                     let changes = TextEffect.contributionChanges(
-                        texts, width: passes.width, base: (boundaries[layer], boundaries[layer + 1]),
+                        texts, width: passes.width,
+                        base: (boundaries[layer], boundaries[layer + 1]),
                         other: (states, next))
                     for (text, change) in changes.enumerated() { effects[text].append(change) }
                 }

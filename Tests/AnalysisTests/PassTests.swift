@@ -208,6 +208,31 @@ import Testing
         }
     }
 
+    /// Lengths of states and the share of their largest coordinate, over the states that a tap records; the
+    /// twins leave out the first position.
+    @Test func normsAreThoseOfTheStates() throws {
+        let model = try model()
+        let document = documents(1, length: 14)[0]
+        let recorder = StateRecorder()
+        try Session(model: model, capacity: document.tokens.count)
+            .run(document.tokens, taps: [recorder])
+        let result = try Probe(model: model, passes: [.norms]).run([document])
+        #expect(result.boundaries.count == recorder.states.count)
+        for (boundary, rows) in recorder.states.enumerated() {
+            let squares = rows.map { $0.map { Double($0) * Double($0) } }
+            let lengths = squares.map { $0.reduce(0, +).squareRoot() }
+            let shares = squares.map { ($0.max() ?? 0) / $0.reduce(0, +) }
+            for (name, values) in [("state_norm", lengths), ("largest_coordinate_share", shares)] {
+                for (ending, kept) in [("", values), ("_nosink", Array(values.dropFirst()))] {
+                    let mean = try #require(
+                        result.boundaries[boundary].metrics[name + ending]?.mean)
+                    let expected = kept.reduce(0, +) / Double(kept.count)
+                    #expect(abs(mean - expected) < 1e-9 * max(1, expected), "\(name)\(ending)")
+                }
+            }
+        }
+    }
+
     @Test(arguments: ["llama-gqa", "olmo2-gqa", "mistral"])
     func attentionEqualsTransformersWeights(_ name: String) throws {
         let model = try model(name)

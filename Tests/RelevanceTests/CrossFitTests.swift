@@ -4,6 +4,7 @@ import Files
 import Foundation
 import Probing
 import Relevance
+import Statistics
 import TestSupport
 import Testing
 
@@ -63,7 +64,9 @@ import Testing
         #expect(abs(score.intercept - (json["intercept"]?.doubleValue ?? .nan)) < 1e-12)
         let use = Self.numbers(json["use"])
         #expect(use.count == 8)
-        for (found, expected) in zip(score.use.means, use) { #expect(abs(found - expected) < 1e-12) }
+        for (found, expected) in zip(score.use.means, use) {
+            #expect(abs(found - expected) < 1e-12)
+        }
         #expect(score.use.means[2] == 0 && score.use.bandLow[2] == 0 && score.use.bandHigh[2] == 0)
         #expect(score.use.pValues[2] == 1)
     }

@@ -1,7 +1,7 @@
 // How often intervals and bands hold the truth, by simulation.
 
 import Foundation
-import Relevance
+import Statistics
 import TestSupport
 import Testing
 

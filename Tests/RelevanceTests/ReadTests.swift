@@ -1,7 +1,6 @@
 // READ on planted and on empty data.
 
 import Foundation
-import Models
 import Probing
 import Relevance
 import TestSupport
@@ -75,15 +74,16 @@ private struct Plant {
     /// Where nothing tells label and foil apart, any layer is called clear in at most 5 % of runs, and two
     /// standard errors.
     @Test func nothingIsFoundInNothing() throws {
-        var false_ = 0
+        var mistaken = 0
         let runs = 100
         for run in 0..<runs {
             let task = try #require(
-                Plant(nil, strength: 0, seed: UInt64(1000 + run)).task(swaps: 39, seed: UInt64(run)))
+                Plant(nil, strength: 0, seed: UInt64(1000 + run)).task(swaps: 39, seed: UInt64(run))
+            )
             let score = try #require(ReadScore([task]))
-            if score.pValues.contains(where: { $0 <= 0.05 }) { false_ += 1 }
+            if score.pValues.contains(where: { $0 <= 0.05 }) { mistaken += 1 }
         }
-        #expect(Double(false_) / Double(runs) <= 0.05 + 2 * sqrt(0.05 * 0.95 / Double(runs)))
+        #expect(Double(mistaken) / Double(runs) <= 0.05 + 2 * sqrt(0.05 * 0.95 / Double(runs)))
     }
 
     /// The same seed gives the same bits, on any number of threads.

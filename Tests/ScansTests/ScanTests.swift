@@ -134,7 +134,7 @@ import Testing
         let model = try golden.model()
         let vocabulary = model.configuration.vocabularySize
         let head = Array(randomItems(9, vocabulary: vocabulary, seed: 3)[0].options[0].tokens)
-        let long = Array(repeating: head, count: 8).flatMap(\.self)
+        let long = Array(repeating: head, count: 14).flatMap(\.self)
         let items = randomItems(6, vocabulary: vocabulary, seed: 5).map { item in
             ScanItem(
                 options: item.options.map {

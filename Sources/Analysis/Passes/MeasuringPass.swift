@@ -34,7 +34,7 @@ public struct MeasuringPass: Sendable {
 
     /// Every pass, in the order of the files and the report.
     public static let all: [MeasuringPass] = [
-        .angular, .influence, .contribution, .lens, .geometry, .blocks, .attention,
+        .angular, .influence, .contribution, .lens, .geometry, .blocks, .attention, .norms,
     ]
 
     public static let standard = all.filter(\.isStandard)

@@ -45,7 +45,8 @@ package struct CrossFit {
 
         /// The mean of the foil's bits less the label's.
         package var advantage: Double {
-            zip(foilBits, labelBits).reduce(0) { $0 + $1.0 - $1.1 } / Double(max(1, labelBits.count))
+            zip(foilBits, labelBits).reduce(0) { $0 + $1.0 - $1.1 }
+                / Double(max(1, labelBits.count))
         }
     }
 
@@ -89,7 +90,9 @@ package struct CrossFit {
                 let exchanged = isSwapped.isEmpty ? false : isSwapped[row]
                 return isLabel == exchanged ? pairs.foils[row] : pairs.labels[row]
             }
-            let own = bits(scores, columns: columns, first: 2 * number * classes) { truth($0, true) }
+            let own = bits(scores, columns: columns, first: 2 * number * classes) {
+                truth($0, true)
+            }
             let other = bits(scores, columns: columns, first: (2 * number + 1) * classes) {
                 truth($0, false)
             }

@@ -120,7 +120,8 @@ extension GeneratedTask {
             + " \(link) \(conclusion). This argument is"
         return TaskDraft(
             text: text, label: isValid ? "valid" : "invalid",
-            foil: Syllogism.isValid("\(letters[1])\(letters[0])\(letters[2])", [4, 2, 3, 1][figure - 1])
+            foil: Syllogism.isValid(
+                "\(letters[1])\(letters[0])\(letters[2])", [4, 2, 3, 1][figure - 1])
                 ? "valid" : "invalid",
             item: "\(mood)\(swapped)", entities: kinds)
     }
@@ -141,7 +142,8 @@ private struct BooleanTree {
         if draw.below(3) == 0 {
             let inner = random(operators - 1, &draw)
             return BooleanTree(
-                text: "not \(wrapped(inner, operators - 1))", value: !inner.value, last: inner.value)
+                text: "not \(wrapped(inner, operators - 1))", value: !inner.value, last: inner.value
+            )
         }
         let left = draw.below(operators)
         let right = operators - 1 - left

@@ -27,7 +27,8 @@ public struct GateSearch {
     }
 
     /// Tries levels until one passes. A level that is clearly without information after the first items is
-    /// given up.
+    /// given up; one whose items exceed the model's context is not tried. Where none can be tried, the gate
+    /// of no items stands for the task.
     /// - Parameter progress: gets the items that went through, `most` in all however many are tried.
     /// - Throws: `ModelError`, `ProbeTaskError`, `ScanError`.
     public func trials(
@@ -35,8 +36,10 @@ public struct GateSearch {
     ) throws -> [Trial] {
         var trials: [Trial] = []
         var used = 0
-        for level in levels ?? TaskLevel.levels(of: task) {
+        let levels = levels ?? TaskLevel.levels(of: task)
+        for level in levels {
             let items = try self.items(level, TaskGate.items)
+            guard items.allSatisfy(fits) else { continue }
             var found: [[Double]] = []
             for range in [0..<TaskGate.earlyItems, TaskGate.earlyItems..<items.count] {
                 found += try Scan.optionLogProbabilities(Array(items[range]), model: model) {
@@ -52,7 +55,16 @@ public struct GateSearch {
             if trials.last?.gate.passes == true { break }
         }
         progress(max(0, Self.most(task) - used))
+        if trials.isEmpty, let level = levels.first {
+            trials.append(
+                Trial(level: level, gate: TaskGate([], gold: [], isCalibrated: true)))
+        }
         return trials
+    }
+
+    /// The last id is predicted, it does not run.
+    private func fits(_ item: ScanItem) -> Bool {
+        item.options.allSatisfy { $0.tokens.count - 1 <= model.configuration.contextLength }
     }
 
     /// The first `count` items of a level.

@@ -44,7 +44,7 @@ public struct TaskGate: Sendable, Equatable {
             return log(Double(values.count)) + shifted[gold] - top - log(sum)
         }
         let estimate = ScanStatistics.mean(information)
-        self.information = estimate.mean
+        self.information = gold.isEmpty ? 0 : estimate.mean
         error = estimate.error ?? 0
         accuracy = Double(hits) / Double(max(1, gold.count))
         items = gold.count

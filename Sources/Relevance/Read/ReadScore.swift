@@ -1,5 +1,6 @@
 import Foundation
 import Probing
+import Statistics
 import Tensors
 
 /// Boundary by boundary, what cross-fitted probes of one task's labels and foils lose, in bits.

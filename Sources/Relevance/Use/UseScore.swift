@@ -1,4 +1,4 @@
-import Scans
+import Statistics
 
 /// USE: what the model relies on, layer by layer (docs/relevance.md).
 ///

@@ -20,8 +20,10 @@ extension ReportContent {
         body += gateTable(relevance)
         let read = scoreChart(
             "read", "READ by layer", "bits",
-            [("READ", "read_bits"), ("Wordings not seen", "read_by_template_bits"),
-                ("Retrieval", "read_value_bits")],
+            [
+                ("READ", "read_bits"), ("Wordings not seen", "read_by_template_bits"),
+                ("Retrieval", "read_value_bits"),
+            ],
             "Band: 95 % for all layers together, from \(relevance.read?.swaps ?? 0) swaps of label and "
                 + "foil. Wordings not seen: the same where the probes were fitted to other templates. "
                 + "Retrieval: bits gained on the label alone.")
@@ -73,10 +75,12 @@ extension ReportContent {
                 (found.isEmpty
                     ? "Read: no layer is clear of what swapped foils give (\(basis))."
                     : "Read: layer \(found) (\(basis)).")
-                    + " A layer's READ below \(number(read.detectable)) bits would mostly not be seen.")
+                    + " A layer's READ below \(number(read.detectable)) bits would mostly not be seen."
+            )
         }
         for (name, use, noun) in [
-            ("use", relevance.use, "Used"), ("use_knowledge", relevance.knowledge, "Used for facts"),
+            ("use", relevance.use, "Used"),
+            ("use_knowledge", relevance.knowledge, "Used for facts"),
         ] {
             guard let use else { continue }
             let found = list(name) { $0 > 0 }
@@ -89,7 +93,8 @@ extension ReportContent {
             if !against.isEmpty { line += " Skipping helps more than text says: layer \(against)." }
             line += " A USE below \(number(use.detectable)) nats would mostly not be seen."
             if let rho = use.halfCorrelation {
-                line += " The two halves of the items agree by a rank correlation of \(number(rho))."
+                line +=
+                    " The two halves of the items agree by a rank correlation of \(number(rho))."
             }
             lines.append(line)
         }

@@ -7,7 +7,8 @@ extension ReportContent {
     var scansSection: ReportSection? {
         guard let scans, !scans.windows.isEmpty else { return nil }
         let items = scans.items.map { "\($0.count) items" } ?? "no items"
-        let tokens = scans.text.map { "\(NumberText.grouped($0.count)) tokens of text" } ?? "no text"
+        let tokens =
+            scans.text.map { "\(NumberText.grouped($0.count)) tokens of text" } ?? "no text"
         var body: Markup = """
             <p>Each window of layers was skipped or run several times, on \(items) and \(tokens). \
             Margin: log P of the right option less that of the best other. Search rows chose the windows \
@@ -132,7 +133,8 @@ extension ReportContent {
         let ranked = finished.sorted { $0.0 < $1.0 }.map(\.1)
         guard let least = ranked.first, let most = ranked.last else { return nil }
         let middle = ranked[ranked.count / 2]
-        func series(_ name: String, _ tone: Int, _ window: ScansRecord.Dynamics) -> LineChart.Series {
+        func series(_ name: String, _ tone: Int, _ window: ScansRecord.Dynamics) -> LineChart.Series
+        {
             let last = window.start + window.length - 1
             return LineChart.Series(
                 name: "\(name) (layers \(window.start)–\(last))", tone: tone,
@@ -147,7 +149,8 @@ extension ReportContent {
             ], xName: "Pass")
         return figure(
             "How far each pass moves the state",
-            caption: "Falling: the block contracts. Level: it cycles or drifts. Rising: it runs away. "
+            caption:
+                "Falling: the block contracts. Level: it cycles or drifts. Rising: it runs away. "
                 + "All windows stand in scans.json and evidence.h5.", chart.svg())
     }
 
@@ -167,7 +170,8 @@ extension ReportContent {
                 id: "skip-effect", title: "Effect of a skipped layer on later ones",
                 summary: "\(map.count) layers.", xLabel: "Later layer", yLabel: "Skipped layer",
                 height: 360),
-            cells: cells, valueName: "Relative change of what the later layer adds (1 and more as 1)")
+            cells: cells,
+            valueName: "Relative change of what the later layer adds (1 and more as 1)")
         return figure(
             "Which later layers depend on a layer",
             caption: "Mean over positions of ‖u − u′‖/‖u‖ (Csordás et al., arXiv 2505.13898).",

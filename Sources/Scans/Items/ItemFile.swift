@@ -72,9 +72,13 @@ public struct ItemFile: Sendable {
         guard let first = pairs.first else { throw wrong("\"arguments\" is empty") }
         // Without the question: the harness appends these for its mutual-information metric.
         let asked = pairs.prefix { $0.context == first.context }
+        func trimmed(_ text: String) -> Substring {
+            text.drop { $0 == " " }
+        }
         let gold =
-            json["target"]?.intValue ?? json["target"]?.stringValue.flatMap { text in
-                Int(text) ?? asked.firstIndex { $0.option.dropFirst($0.option.first == " " ? 1 : 0) == text }
+            json["target"]?.intValue
+            ?? json["target"]?.stringValue.flatMap { text in
+                Int(text) ?? asked.firstIndex { trimmed($0.option) == trimmed(text) }
             }
         guard let gold else {
             throw wrong("\"target\" is neither an option's index nor one of the options")

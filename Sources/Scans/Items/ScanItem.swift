@@ -36,7 +36,9 @@ public struct ScanItem: Sendable, Equatable {
     public func logOdds(_ logProbabilities: [Double]) -> Double {
         var others = logProbabilities
         let own = others.remove(at: gold)
-        guard let top = others.max(), !logProbabilities.contains(where: \.isNaN) else { return .nan }
+        guard let top = others.max(), !logProbabilities.contains(where: \.isNaN) else {
+            return .nan
+        }
         let sum = others.reduce(0) { $0 + exp($1 - top) }
         return own - top - log(sum)
     }

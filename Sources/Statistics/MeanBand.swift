@@ -69,7 +69,8 @@ public struct MeanBand: Sendable, Equatable {
                 // A resample of one value many times has no spread: its deviation is without bound.
                 let difference = own[place] - means[place]
                 let deviation =
-                    spread[place] > 0 ? difference / spread[place]
+                    spread[place] > 0
+                    ? difference / spread[place]
                     : difference == 0 ? 0 : difference > 0 ? .infinity : -.infinity
                 deviations[place].append(deviation)
                 most = max(most, abs(deviation))
@@ -129,7 +130,7 @@ public struct MeanBand: Sendable, Equatable {
     }
 
     /// The q-quantile of ordered values: the least value that a share q of them does not exceed.
-    static func quantile(_ ordered: [Double], _ q: Double) -> Double {
+    package static func quantile(_ ordered: [Double], _ q: Double) -> Double {
         guard !ordered.isEmpty else { return .nan }
         let place = Int((q * Double(ordered.count)).rounded(.up)) - 1
         return ordered[min(max(place, 0), ordered.count - 1)]
@@ -143,35 +144,5 @@ public struct MeanBand: Sendable, Equatable {
             if ordered[middle] < value { low = middle + 1 } else { high = middle }
         }
         return low
-    }
-}
-
-/// Spearman's rank correlation; ties have their mean rank.
-public enum RankCorrelation {
-    /// - Returns: nil for fewer than three pairs, or where one side does not vary.
-    public static func spearman(_ a: [Double], _ b: [Double]) -> Double? {
-        guard a.count == b.count, a.count > 2 else { return nil }
-        let (x, y) = (ranks(a), ranks(b))
-        let mean = Double(a.count + 1) / 2
-        var (xx, yy, xy) = (0.0, 0.0, 0.0)
-        for (one, two) in zip(x, y) {
-            xx += (one - mean) * (one - mean)
-            yy += (two - mean) * (two - mean)
-            xy += (one - mean) * (two - mean)
-        }
-        return xx > 0 && yy > 0 ? xy / (xx * yy).squareRoot() : nil
-    }
-
-    private static func ranks(_ values: [Double]) -> [Double] {
-        let order = values.indices.sorted { values[$0] < values[$1] }
-        var ranks = [Double](repeating: 0, count: values.count)
-        var start = 0
-        while start < order.count {
-            var end = start + 1
-            while end < order.count, values[order[end]] == values[order[start]] { end += 1 }
-            for place in start..<end { ranks[order[place]] = Double(start + end + 1) / 2 }
-            start = end
-        }
-        return ranks
     }
 }
