@@ -14,6 +14,8 @@ public enum CommandError: Error, Equatable, CustomStringConvertible {
     case shards(path: String, problem: String)
     /// A pass over the model at `path` could not be made or trusted.
     case pass(path: String, problem: String)
+    /// A run folder that cannot be read with the others.
+    case run(path: String, problem: String)
 
     public var description: String { text.onOneLine }
 
@@ -34,6 +36,7 @@ public enum CommandError: Error, Equatable, CustomStringConvertible {
                 + "; fetch the model again"
         case .shards(let path, let problem): "\(path): \(problem)"
         case .pass(let path, let problem): "\(path): \(problem)"
+        case .run(let path, let problem): "\(path): \(problem)"
         }
     }
 }

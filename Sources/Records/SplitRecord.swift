@@ -60,6 +60,8 @@ public struct SplitRecord: Sendable, Equatable {
     public var evidence: OrderedDictionary<String, Evidence>
     public var cost: [Cost]
     public var createdBy: String
+    /// What `select` says of all evidence together, as it stands in the file; nil in a probe's.
+    public var verdict: JSON?
 
     public init(
         architecture: String, layers: Int, fingerprint: String, method: String, split: Split?,
@@ -97,6 +99,12 @@ extension Split {
 
 extension SplitRecord {
     public var json: JSON {
+        guard let verdict, case .object(var members) = plain else { return plain }
+        members["verdict"] = verdict
+        return .object(members)
+    }
+
+    private var plain: JSON {
         [
             "schema": .string(Self.schema),
             "split": split?.json ?? .null,
@@ -193,7 +201,7 @@ extension SplitRecord {
                 values: item.json["values"] ?? .null)
         }
         let iterations = reader.json["iterations"]
-        return SplitRecord(
+        var record = SplitRecord(
             architecture: try model.string("architecture"), layers: layers,
             fingerprint: try model.string("fingerprint"), method: try reader.string("method"),
             split: abstained ? nil : try checked(reader.member("split")),
@@ -209,5 +217,9 @@ extension SplitRecord {
                     kvBytesPerToken: try element.double("kv_bytes_per_token"))
             },
             createdBy: reader.json["created_by"]?.stringValue ?? "")
+        if let verdict = reader.json["verdict"], verdict.objectValue != nil {
+            record.verdict = verdict
+        }
+        return record
     }
 }

@@ -10,7 +10,8 @@ struct ScanUnit {
     let members: [Int]
     let requests: [[ScoreRequest]]
 
-    /// Cuts `members` into units of at most one block of rows, one member at least.
+    /// Cuts `members` into units of at most one block of rows behind what all of them begin with, one member
+    /// at least.
     static func units(
         _ prefix: String, _ members: [Int], requests: (Int) -> [ScoreRequest]
     ) -> [ScanUnit] {
@@ -27,11 +28,18 @@ struct ScanUnit {
         for member in members {
             let own = requests(member)
             let together = texts(gathered.map(\.requests) + [own], shares: true)
-            if together.reduce(0, { $0 + $1.rows }) > BlockRunner.blockLength { close() }
+            if !fits(together) { close() }
             gathered.append((member, own))
         }
         close()
         return units
+    }
+
+    /// Whether the texts run in one block of rows; what a single one begins with may run before it.
+    private static func fits(_ texts: [ScanText]) -> Bool {
+        let rows = texts.reduce(0) { $0 + $1.rows }
+        let shared = texts.count == 1 ? texts[0].trunk.count : 0
+        return rows - shared <= BlockRunner.blockLength
     }
 
     /// The members' texts: together where members begin alike, such as with the same examples, and that

@@ -49,6 +49,10 @@ public struct AngularKneedleSelector: Sendable, Equatable {
             distances: distances.map { $0 ?? .nan }, documents: documentDistances,
             kneedle: kneedle, resamples: resamples, seed: seed)
         let (proposal, windows) = (evidence.proposal, evidence.windows)
+        var saved = SavedEvidence(model: model, documents: documentDistances.count)
+        saved.whole["angular_distance_last"] = distances
+        var view = EvidenceView(saved)
+        view.angular = evidence
         let problems = SplitProblem.all(in: proposal)
         let split = problems.isEmpty ? proposal.split : nil
         return SplitRecord(
@@ -58,7 +62,9 @@ public struct AngularKneedleSelector: Sendable, Equatable {
             abstention: split == nil ? Self.reason(problems, proposal, windows) : nil,
             alternatives: windows.ranked.map(\.alternative).filter { $0.split != split },
             evidence: OrderedDictionary(
-                uniqueKeysWithValues: Selector.all.map { ($0.name, $0(evidence)) }),
+                uniqueKeysWithValues: Selector.all.compactMap { selector in
+                    selector(view).map { (selector.name, $0) }
+                }),
             cost: split.map(cost) ?? [], createdBy: createdBy)
     }
 

@@ -22,15 +22,13 @@ public struct TaskLevel: Sendable, Equatable, CustomStringConvertible {
         "\(task.name):\(difficulty)" + (shots > 0 ? " (\(shots) examples)" : "")
     }
 
-    /// The levels that the gate tries, in order: the standard difficulty and the easiest, without examples
-    /// and with five.
+    /// The levels that the gate tries, in order: the standard difficulty and the easiest without examples,
+    /// then the standard with five. Examples cost the most, in every pass that follows.
     public static func levels(of task: GeneratedTask) -> [TaskLevel] {
-        let difficulties =
-            task.difficulty.standard == task.difficulty.easiest
-            ? [task.difficulty.standard] : [task.difficulty.standard, task.difficulty.easiest]
-        return difficulties.flatMap { difficulty in
-            [0, 5].map { TaskLevel(task: task, difficulty: difficulty, shots: $0) }
-        }
+        let (standard, easiest) = (task.difficulty.standard, task.difficulty.easiest)
+        let plain = standard == easiest ? [standard] : [standard, easiest]
+        return plain.map { TaskLevel(task: task, difficulty: $0, shots: 0) }
+            + [TaskLevel(task: task, difficulty: standard, shots: 5)]
     }
 
     /// Questions of this level, each with every class as an option; the same seed gives the same ones, and

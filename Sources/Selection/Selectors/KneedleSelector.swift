@@ -10,12 +10,19 @@ extension Selector {
             With knee i of d(0..L-1) the encoder has i layers; with knee r of the reversed curve the \
             decoder has r. D = y - x on the unit square, thresholds D_m - S·mean(Δx).
             """,
-        reads: ["angular_distance_last"],
+        reads: [.metric("angular_distance_last")],
         predicts: "damage to text, weakly; not reasoning",
-        source: .etd
-    ) { evidence in
-        SplitRecord.Evidence(proposal: evidence.proposal.split, values: values(evidence))
-    }
+        source: .etd,
+        split: { view in
+            view.angular?.proposal.split
+                ?? view.means("angular_distance_last").flatMap {
+                    AngularSplit(distances: $0, kneedle: Kneedle()).split
+                }
+        },
+        values: { view in
+            let distances = view.means("angular_distance_last") ?? []
+            return values(view.angular ?? LayerEvidence(distances: distances, documents: []))
+        })
 
     /// How many of the bootstrap's splits are listed.
     private static let shownProposals = 5

@@ -10,12 +10,14 @@ extension Selector {
             Of all windows, the one whose mean angular distance lies deepest below the average of as many \
             middle layers drawn at random: (μ - mean) / (σ·√((m-n)/(n·(m-1)))).
             """,
-        reads: ["angular_distance_last"],
+        reads: [.metric("angular_distance_last")],
         predicts: "nothing that was measured",
-        source: .gromov
-    ) { evidence in
-        SplitRecord.Evidence(
-            proposal: evidence.windows.leading?.split, values: evidence.windows.evidence)
+        source: .gromov,
+        split: { windows($0)?.leading?.split }, values: { windows($0)?.evidence ?? .null })
+
+    private static func windows(_ view: EvidenceView) -> PlateauWindows? {
+        view.angular?.windows
+            ?? view.means("angular_distance_last").map { PlateauWindows(distances: $0) }
     }
 }
 

@@ -1,0 +1,96 @@
+import ArgumentParser
+import Files
+import Foundation
+import ModelStore
+import Models
+import Plans
+import Records
+import Reporting
+import Selection
+
+/// `etd-analyze select` from runs to a split file and a report.
+public struct SelectRun {
+    var runs: [String]
+    /// Where the split goes; the first run when nil.
+    var out: String?
+    var seed: UInt64
+    var resamples: Int
+
+    public init(runs: [String], out: String?, seed: UInt64, resamples: Int) {
+        self.runs = runs
+        self.out = out
+        self.seed = seed
+        self.resamples = resamples
+    }
+
+    /// Reads, weighs, writes; gives the record and where it went.
+    public func run() throws -> (record: SplitRecord, path: String) {
+        let evidence = try SavedEvidence.read(runs)
+        let verdict = Verdict(evidence, resamples: resamples, seed: seed)
+        let record = verdict.record(
+            evidence, cost: Self.costs(of: evidence.model), createdBy: Product.createdBy)
+        let folder = out ?? runs[0]
+        guard folder != "-" else {
+            throw CommandError.flag(name: "--out -", problem: "a run is a folder; give the name of one")
+        }
+        try FileManager.default.createDirectory(
+            atPath: folder, withIntermediateDirectories: true)
+        try AtomicFile.write(record.json, to: Paths.join(folder, RunDirectory.split))
+        if Paths.kind(Paths.join(folder, RunDirectory.layers)) != .missing {
+            _ = try RunDirectory.rebuildReport(folder)
+        }
+        return (record, folder)
+    }
+
+    /// FLOPs and cache bytes by k, where the model is at hand; none where it has moved.
+    private static func costs(of model: ModelRecord) -> (Split) -> [SplitRecord.Cost] {
+        guard let transformer = try? ModelSource(model.path).open().model,
+            transformer.configuration.layerCount == model.layers
+        else { return { _ in [] } }
+        return { ProbeRun.costs(of: $0, transformer) }
+    }
+
+    /// The verdict in sentences, ending in what to do next.
+    public static func summary(_ record: SplitRecord, run: String) -> String {
+        var lines: [String] = []
+        let model = "MODEL"
+        let frozen = record.verdict?["frozen"]
+        let train = record.verdict?["train"]
+        lines.append("Use it frozen: \(frozen?["reason"]?.stringValue ?? "not known.")")
+        if let split = record.split {
+            let share = Int((100 * (record.confidence ?? 0)).rounded())
+            lines.append(
+                "Train it: \(split.notation), unproven until trained; \(share) % of resamples give a block "
+                    + "within one layer of it.")
+        } else {
+            lines.append("Train it: no split proposed. \(record.abstention ?? "")")
+        }
+        let candidates = (train?["candidates"]?.arrayValue ?? []).prefix(3).compactMap {
+            $0["notation"]?.stringValue
+        }
+        if !candidates.isEmpty { lines.append("Candidates: \(candidates.joined(separator: ", "))") }
+        for (title, needs) in record.verdict?["missing"]?.objectValue ?? [:] {
+            let names = (needs.arrayValue ?? []).compactMap(\.stringValue)
+            lines.append("Not read: \(title) (needs \(names.joined(separator: ", ")))")
+        }
+        let asked = Set(Selector.all.flatMap(\.reads))
+        let lacking = Set(
+            (record.verdict?["missing"]?.objectValue ?? [:]).flatMap { _, needs in
+                (needs.arrayValue ?? []).compactMap(\.stringValue)
+            })
+        let commands = Set(
+            asked.filter { lacking.contains("\($0)") }.map {
+                $0.command(model: model, run: run)
+            })
+        for command in commands.sorted() { lines.append("  makes it: \(command)") }
+        let next =
+            record.split != nil
+            ? "etd score --model \(model) --split \(run) --iterations 2 --input FILE --output OUT"
+            : record.alternatives.isEmpty
+                ? nil
+                : "etd score --model \(model) --split \(run) --alternative 1 --iterations 2 --input FILE "
+                    + "--output OUT"
+        if let next { lines.append("Next: \(next)") }
+        return lines.joined(separator: "\n") + "\n"
+    }
+}

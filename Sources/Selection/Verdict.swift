@@ -1,0 +1,287 @@
+import Files
+import OrderedCollections
+import Plans
+import Records
+import Statistics
+
+/// What all evidence together says, as two answers: may the frozen model loop a window, and which window is
+/// worth training. Cheap evidence alone decides neither.
+public struct Verdict: Sendable {
+    /// A looped window on the confirmation items.
+    public struct Confirmed: Sendable, Equatable {
+        public var kind: String
+        public var start: Int
+        public var length: Int
+        public var iterations: Int
+        public var items: Int
+        /// Change of the margin in nats, and its band for all confirmed windows together.
+        public var change: Double
+        public var low: Double
+        public var high: Double
+    }
+
+    /// *Use it frozen*.
+    public struct Frozen: Sendable {
+        /// The window that gains, nil where none does.
+        public var recommended: Confirmed?
+        /// Best first.
+        public var confirmed: [Confirmed]
+        /// No window gains more than this, at 95 % for all of them together; nil without confirmation.
+        public var upperBound: Double?
+        public var reason: String
+    }
+
+    /// *Train it*.
+    public struct Train: Sendable {
+        public struct Candidate: Sendable, Equatable {
+            public var split: Split
+            public var score: Double
+            /// By part: how far the window stands out among those of its length, in standard deviations.
+            public var parts: [String: Double]
+        }
+
+        /// Best first.
+        public var candidates: [Candidate]
+        /// Share of resamples whose winner begins and ends within one layer of the best candidate.
+        public var confidence: Double?
+        /// nil where the best candidate is proposed.
+        public var abstention: String?
+        public var parts: [String]
+    }
+
+    /// How often a selector's proposal came out again.
+    public struct Stability: Sendable {
+        /// Share of resamples with the very proposal, and within one layer at both ends.
+        public var same: Double
+        public var near: Double
+        /// How often each first and last think layer came out.
+        public var starts: [Int: Int]
+        public var ends: [Int: Int]
+    }
+
+    public var frozen: Frozen
+    public var train: Train
+    public var stability: OrderedDictionary<String, Stability>
+    /// What was not measured, by selector title.
+    public var missing: OrderedDictionary<String, [EvidenceNeed]>
+    public var resamples: Int
+
+    /// The confidence below which nothing is proposed. Three parts of pure noise reach about .28.
+    public static let leastConfidence = 0.5
+
+    public init(
+        _ evidence: SavedEvidence, resamples: Int = EvidenceResampler.resamples, seed: UInt64 = 0
+    ) {
+        let view = EvidenceView(evidence)
+        self.resamples = resamples
+        frozen = Self.frozen(evidence, seed: seed)
+        missing = [:]
+        var fed: [(selector: Selector, proposal: Split?)] = []
+        for selector in Selector.all {
+            let lacking = selector.missing(in: evidence)
+            if lacking.isEmpty {
+                fed.append((selector, selector.winner(view)))
+            } else {
+                missing[selector.title] = lacking
+            }
+        }
+        let candidates = Self.candidates(view)
+        var near = 0
+        var counts = fed.map { _ in Stability(same: 0, near: 0, starts: [:], ends: [:]) }
+        EvidenceResampler(evidence, resamples: resamples, seed: seed).run { drawn in
+            for (index, entry) in fed.enumerated() {
+                guard let winner = entry.selector.winner(drawn) else { continue }
+                counts[index].starts[winner.encoder, default: 0] += 1
+                counts[index].ends[winner.encoder + winner.think - 1, default: 0] += 1
+                guard let proposal = entry.proposal else { continue }
+                if winner == proposal { counts[index].same += 1 }
+                if Self.isNear(winner, proposal) { counts[index].near += 1 }
+            }
+            if let best = candidates.first,
+                let winner = Self.candidates(drawn).first, Self.isNear(winner.split, best.split)
+            {
+                near += 1
+            }
+        }
+        let whole = Double(max(1, resamples))
+        stability = [:]
+        for (entry, count) in zip(fed, counts) {
+            var count = count
+            count.same /= whole
+            count.near /= whole
+            stability[entry.selector.name] = count
+        }
+        let parts = candidates.first.map { $0.parts.keys.sorted() } ?? []
+        let confidence = candidates.isEmpty ? nil : Double(near) / whole
+        train = Train(
+            candidates: Array(candidates.prefix(10)), confidence: confidence,
+            abstention: Self.abstention(parts, confidence), parts: parts)
+    }
+
+    static func isNear(_ a: Split, _ b: Split) -> Bool {
+        abs(a.encoder - b.encoder) <= 1
+            && abs(a.encoder + a.think - b.encoder - b.think) <= 1
+    }
+
+    private static func abstention(_ parts: [String], _ confidence: Double?) -> String? {
+        guard let confidence else {
+            return "No causal evidence: which window reasoning relies on needs USE "
+                + "(probe --relevance) or loop scans (scan); distances and lenses alone predict damage to "
+                + "text, not reasoning."
+        }
+        guard confidence < leastConfidence else { return nil }
+        return "Resamples of documents and items disagree: only "
+            + "\(percent(confidence)) of them give a think block within one layer of the best "
+            + "candidate's at both ends (pure noise gives about 28 %). More items make it clearer."
+    }
+
+    private static func percent(_ share: Double) -> String {
+        "\(Int((100 * share).rounded())) %"
+    }
+
+    // MARK: Train it
+
+    /// Windows by the mean of how far they stand out, among those of their length, in USE, in the damage that
+    /// half loops do to text, and in how loops settle. A window that lacks a part that others of its length
+    /// have is put two standard deviations behind in it.
+    static func candidates(_ view: EvidenceView) -> [Train.Candidate] {
+        let windows = Windows(layers: view.layers)
+        var parts: [String: [Range<Int>: Double]] = [:]
+        if let use = view.score("use") {
+            parts["use"] = scores(windows) { window in
+                window.reduce(0) { $0 + use[$1] } / Double(window.count)
+            }
+        }
+        if let scans = view.evidence.scans {
+            let half = scans.windows.filter { $0.kind == "half" && $0.iterations == 2 }
+            let known = Dictionary(
+                half.compactMap { window in view.textChange(window).map { (window.layers, -$0) } }
+            ) { first, _ in first }
+            if !known.isEmpty { parts["text"] = scores(windows) { known[$0] } }
+            let gains = Dictionary(
+                half.compactMap { window in
+                    view.marginChange(window, confirmation: false).map { (window.layers, $0) }
+                }) { first, _ in first }
+            if !gains.isEmpty { parts["half_loop"] = scores(windows) { gains[$0] } }
+        }
+        let settling = Dictionary(
+            view.evidence.dynamics.compactMap { window -> (Range<Int>, Double)? in
+                guard let first = window.change.first, let last = window.change.last, first > 0,
+                    last > 0, last.isFinite
+                else { return nil }
+                return (window.start..<window.start + window.length, -last / first)
+            }) { first, _ in first }
+        if !settling.isEmpty { parts["dynamics"] = scores(windows) { settling[$0] } }
+        parts = parts.filter { !$0.value.isEmpty }
+        guard parts["use"] != nil || parts["half_loop"] != nil else { return [] }
+        let lengths = parts.mapValues { Set($0.keys.map(\.count)) }
+        return windows.all.compactMap { window -> Train.Candidate? in
+            var own: [String: Double] = [:]
+            for (name, values) in parts {
+                if let value = values[window] {
+                    own[name] = value
+                } else if lengths[name]?.contains(window.count) == true {
+                    own[name] = -2
+                }
+            }
+            guard own.count == parts.count else { return nil }
+            let score = own.keys.sorted().reduce(0) { $0 + (own[$1] ?? 0) } / Double(own.count)
+            return .init(split: windows.split(window), score: score, parts: own)
+        }.sorted { ($0.score, -$0.split.encoder) > ($1.score, -$1.split.encoder) }
+    }
+
+    /// Standardised within each length.
+    private static func scores(
+        _ windows: Windows, _ value: (Range<Int>) -> Double?
+    ) -> [Range<Int>: Double] {
+        var all: [Range<Int>: Double] = [:]
+        for length in windows.lengths {
+            let known = windows.all.filter { $0.count == length }.compactMap { window in
+                value(window).flatMap { $0.isFinite ? (window, $0) : nil }
+            }
+            guard known.count >= 3 else { continue }
+            let mean = known.reduce(0) { $0 + $1.1 } / Double(known.count)
+            let squares = known.reduce(0) { $0 + ($1.1 - mean) * ($1.1 - mean) }
+            let deviation = (squares / Double(known.count - 1)).squareRoot()
+            for (window, value) in known {
+                all[window] = deviation > 1e-12 * abs(mean) ? (value - mean) / deviation : 0
+            }
+        }
+        return all
+    }
+
+    // MARK: Use it frozen
+
+    private static func frozen(_ evidence: SavedEvidence, seed: UInt64) -> Frozen {
+        let none = { (reason: String) in
+            Frozen(recommended: nil, confirmed: [], upperBound: nil, reason: reason)
+        }
+        guard let scans = evidence.scans else {
+            return none("Nothing was looped: `etd-analyze scan` measures what a looped window gains.")
+        }
+        let kept = scans.isConfirmation.indices.filter { scans.isConfirmation[$0] }
+        let windows = scans.windows.filter { window in
+            ["loop", "half", "damped", "heun", "rk4"].contains(window.kind)
+                && (window.iterations ?? 1) > 1 && kept.contains { window.margins[$0].isFinite }
+        }
+        guard !windows.isEmpty else {
+            return none(
+                "No looped window was confirmed on items of its own: a scan with racing and items, run "
+                    + "to its end, confirms its best.")
+        }
+        let seen = kept.filter { item in windows.allSatisfy { $0.margins[item].isFinite } }
+        guard seen.count >= 20 else {
+            return none(
+                "Only \(seen.count) confirmation items were seen by every confirmed window; a verdict "
+                    + "needs 20 or more.")
+        }
+        let values = seen.map { item in windows.map { $0.margins[item] } }
+        let band = MeanBand(values, seed: seed)
+        let order = windows.indices.sorted { band.means[$0] > band.means[$1] }
+        let confirmed = order.map { index in
+            Confirmed(
+                kind: windows[index].kind, start: windows[index].start,
+                length: windows[index].length, iterations: windows[index].iterations ?? 1,
+                items: seen.count, change: band.means[index], low: band.bandLow[index],
+                high: band.bandHigh[index])
+        }
+        let bound = band.upperBound.max() ?? .nan
+        let best = order[0]
+        func cost(_ index: Int) -> Int {
+            windows[index].length * ((windows[index].iterations ?? 1) - 1)
+        }
+        let rivals = windows.indices.filter { $0 != best && cost($0) == cost(best) }
+        let beaten = rivals.allSatisfy { rival in
+            let difference = MeanBand(values.map { [$0[best] - $0[rival]] }, seed: seed)
+            return difference.low[0] > 0
+        }
+        let gains = confirmed[0].low > 0
+        let text = String(significant(bound))
+        let reason =
+            if gains, beaten {
+                "On items that chose nothing, \(name(confirmed[0])) gains "
+                    + "\(significant(confirmed[0].change)) nats of margin, at least "
+                    + "\(significant(confirmed[0].low)) of them for all confirmed windows together"
+                    + (rivals.isEmpty
+                        ? "; no other window of the same cost was confirmed." : ", and beats the "
+                            + "\(rivals.count) confirmed at the same cost.")
+            } else if gains {
+                "\(name(confirmed[0])) gains, but not clearly more than another window of the same cost."
+            } else {
+                "No window of this frozen model gains more than \(text) nats of margin "
+                    + "(95 %, \(windows.count) confirmed windows together)."
+            }
+        return Frozen(
+            recommended: gains && beaten ? confirmed[0] : nil, confirmed: confirmed,
+            upperBound: bound, reason: reason)
+    }
+
+    private static func name(_ window: Confirmed) -> String {
+        "\(window.kind) of layers \(window.start)-\(window.start + window.length - 1) × "
+            + "\(window.iterations)"
+    }
+
+    private static func significant(_ value: Double) -> Double {
+        (value * 1000).rounded() / 1000
+    }
+}

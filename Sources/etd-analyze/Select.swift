@@ -1,0 +1,52 @@
+import ArgumentParser
+import Commands
+
+struct Select: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Weigh all evidence of saved runs and propose the think block.",
+        discussion: """
+            Reads what probe and scan have left in one or more run folders of one model; no model runs. Two \
+            answers: may the frozen model loop a window (only if one gains on items that did not choose it, \
+            with a bound for all windows together), and which window is worth training (from USE, the damage \
+            of half loops, and how loops settle; unproven until trained). Every selector says what it sees, \
+            and how often resamples of documents and items say the same.
+
+            RUN/split.json has both answers, RUN/report.html shows them. Where resamples disagree, it \
+            proposes nothing, says why and ranks candidates. What was not measured is named, with the \
+            command that makes it.
+
+            Examples:
+              etd-analyze probe --model smollm2-135m-instruct --relevance --out runs/smollm2
+              etd-analyze scan --model smollm2-135m-instruct --item-tasks all \\
+                --kinds loop,half --out runs/smollm2
+              etd-analyze select runs/smollm2
+            """)
+
+    @Argument(help: ArgumentHelp("Folders that probe or scan have written.", valueName: "run"))
+    var runs: [String]
+
+    @Option(
+        help: ArgumentHelp(
+            "Where split.json goes. Default: the first run.", valueName: "folder"))
+    var out: String?
+
+    @Option(help: ArgumentHelp("Resamples of documents and items.", valueName: "n"))
+    var resamples = 2000
+
+    @Option(help: ArgumentHelp("Draws the resamples.", valueName: "n"))
+    var seed: UInt64 = 0
+
+    func validate() throws {
+        guard !runs.isEmpty else { throw ValidationError("Give a run folder.") }
+        guard resamples >= 100 else {
+            throw ValidationError("--resamples must be 100 or more, not \(resamples)")
+        }
+    }
+
+    func run() throws {
+        let (record, folder) = try SelectRun(
+            runs: runs, out: out, seed: seed, resamples: resamples
+        ).run()
+        try Terminal.write(SelectRun.summary(record, run: folder))
+    }
+}
