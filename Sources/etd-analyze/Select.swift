@@ -5,7 +5,9 @@ struct Select: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Weigh all evidence of saved runs and propose the think block.",
         discussion: """
-            Reads what probe and scan have left in one or more run folders of one model; no model runs. Two \
+            Reads what probe and scan have left in one or more run folders of one model; no model runs. With \
+            --model it makes the runs that are missing first: probe --relevance, then a scan of loops and half \
+            loops. Two \
             answers: may the frozen model loop a window (only if one gains on items that did not choose it, \
             with a bound for all windows together), and which window is worth training (from USE, the damage \
             of half loops, and how loops settle; unproven until trained). Every selector says what it sees, \
@@ -16,6 +18,8 @@ struct Select: ParsableCommand {
             command that makes it.
 
             Examples:
+              etd-analyze select --model smollm2-135m-instruct --out runs/smollm2 --budget 20min
+
               etd-analyze probe --model smollm2-135m-instruct --relevance --out runs/smollm2
               etd-analyze scan --model smollm2-135m-instruct --item-tasks all \\
                 --kinds loop,half --out runs/smollm2
@@ -23,12 +27,28 @@ struct Select: ParsableCommand {
             """)
 
     @Argument(help: ArgumentHelp("Folders that probe or scan have written.", valueName: "run"))
-    var runs: [String]
+    var runs: [String] = []
 
     @Option(
         help: ArgumentHelp(
-            "Where split.json goes. Default: the first run.", valueName: "folder"))
+            "Makes what --out does not hold yet of this model.",
+            discussion: "A Hugging Face directory, a .gguf file, a hub id or a fetched model's name.",
+            valueName: "model"))
+    var model: String?
+
+    @Option(
+        help: ArgumentHelp(
+            "Where split.json goes, and with --model the runs. Default: the first run.",
+            valueName: "folder"))
     var out: String?
+
+    @Option(
+        help: ArgumentHelp(
+            "With --model: stop measuring after this time, such as 20min, and weigh what there is.",
+            valueName: "time"))
+    var budget: TimeBudget?
+
+    @OptionGroup var output: OutputOptions
 
     @Option(help: ArgumentHelp("Resamples of documents and items.", valueName: "n"))
     var resamples = 2000
@@ -37,15 +57,29 @@ struct Select: ParsableCommand {
     var seed: UInt64 = 0
 
     func validate() throws {
-        guard !runs.isEmpty else { throw ValidationError("Give a run folder.") }
+        guard model != nil || !runs.isEmpty else {
+            throw ValidationError("Give a run folder, or --model with --out to make one.")
+        }
+        if model != nil, out == nil { throw ValidationError("--model needs --out for its runs") }
+        if budget != nil, model == nil {
+            throw ValidationError("--budget is for the runs that --model makes")
+        }
         guard resamples >= 100 else {
             throw ValidationError("--resamples must be 100 or more, not \(resamples)")
         }
     }
 
     func run() throws {
+        var folders = runs
+        if let model, let out {
+            try SelectMaking(
+                model: .parse(["--model", model]), data: .parse([]), out: out, budget: budget,
+                quiet: output.quiet
+            ).run()
+            folders.insert(out, at: 0)
+        }
         let (record, folder) = try SelectRun(
-            runs: runs, out: out, seed: seed, resamples: resamples
+            runs: folders, out: out, seed: seed, resamples: resamples
         ).run()
         try Terminal.write(SelectRun.summary(record, run: folder))
     }

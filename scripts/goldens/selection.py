@@ -212,6 +212,109 @@ def windows():
     return {"cases": cases}
 
 
+def ranges(n_layers):
+    edge = math.ceil(n_layers / 8)
+    for length in range(max(2, n_layers // 8), max(3, n_layers // 3) + 1):
+        yield [range(start, start + length) for start in range(edge, n_layers - edge - length + 1)]
+
+
+def notation(window, n_layers):
+    return f"{window.start}-{len(window)}*k-{n_layers - window.stop}"
+
+
+def standout(n_layers, score):
+    """The window whose score lies furthest above the mean of its length, in standard deviations."""
+    best = None
+    for windows in ranges(n_layers):
+        known = [(window, score(window)) for window in windows if score(window) is not None]
+        if len(known) < 3:
+            continue
+        values = np.array([value for _, value in known])
+        for window, value in known:
+            z = (value - values.mean()) / values.std(ddof=1)
+            if best is None or z > best[0]:
+                best = (z, window)
+    return notation(best[1], n_layers)
+
+
+def deepest(values, n_layers):
+    found = windows_of([float(value) for value in values])
+    return max((w for w in found if w["depth"]), key=lambda w: w["depth"])["notation"]
+
+
+def stages(cost, boundaries):
+    """Every pair of borders, one by one."""
+    layers = boundaries - 1
+    best = None
+    for a in range(1, layers):
+        for b in range(a + 2, layers):
+            total = cost(range(0, a)) + cost(range(a, b)) + cost(range(b, boundaries))
+            if best is None or total < best[0]:
+                best = (total, a, b)
+    return f"{best[1]}-{best[2] - best[1]}*k-{layers - best[2]}"
+
+
+def squares(features):
+    rows = [(row - row.mean()) / row.std() for row in map(np.array, features)]
+    return lambda part: sum(((row[part.start:part.stop] - row[part.start:part.stop].mean()) ** 2).sum()
+                            for row in rows)
+
+
+def unlikeness(likeness):
+    def cost(part):
+        if len(part) < 2:
+            return 0.0
+        pairs = [1 - likeness[i][j] for i in part for j in part if j > i]
+        return len(part) * float(np.mean(pairs))
+    return cost
+
+
+def selectors():
+    """What each selector proposes of random evidence, worked out here by other means."""
+    rng = np.random.default_rng(19)
+    cases = []
+    for n_layers in (12, 16, 21):
+        influence = rng.uniform(0.02, 0.4, n_layers)
+        length, cosine = rng.uniform(0.1, 2, n_layers), rng.uniform(-1, 1, n_layers)
+        entropy, divergence = rng.uniform(1, 9, n_layers + 1), rng.uniform(0, 9, n_layers + 1)
+        distances = np.abs(np.subtract.outer(*[rng.uniform(0, 0.5, n_layers + 1)] * 2))
+        cka = rng.uniform(0.2, 1, (n_layers + 1, n_layers + 1))
+        cka = (cka + cka.T) / 2
+        read = rng.normal(0, 0.1, n_layers)
+        effect = rng.uniform(0, 1.4, (n_layers, n_layers))
+        changes, text = rng.normal(0, 1, (9, n_layers)), rng.uniform(0.01, 1.2, n_layers)
+        fitted = text < 0.8
+        slope, intercept = np.polyfit(text[fitted], changes.mean(0)[fitted], 1)
+        use = -(changes.mean(0) - intercept - slope * text)
+        dynamics = [{"start": window.start, "length": len(window),
+                     "change": [float(v) for v in rng.uniform(0.1, 2, 3)]}
+                    for windows in ranges(n_layers) for window in windows]
+        ratio = {(d["start"], d["length"]): d["change"][-1] / d["change"][0] for d in dynamics}
+        padded = [np.append(np.log(length), np.log(length[-1])), np.append(cosine, cosine[-1])]
+        later = [np.minimum(effect[s, s + 1:], 1).mean() if s + 1 < n_layers else np.nan
+                 for s in range(n_layers)]
+        proposals = {
+            "block_distance": standout(
+                n_layers, lambda window: -distances[window.start, window.stop]),
+            "block_influence": deepest(influence, n_layers),
+            "contribution": stages(squares(padded), n_layers + 1),
+            "lens": stages(squares([entropy, divergence]), n_layers + 1),
+            "read": deepest(-read, n_layers),
+            "use": deepest(-use, n_layers),
+            "stages": stages(unlikeness(cka), n_layers + 1),
+            "dynamics": standout(n_layers, lambda w: -ratio[(w.start, len(w))]),
+            "skip_effect": deepest(-np.nan_to_num(later, nan=0.0), n_layers),
+        }
+        cases.append({
+            "layers": n_layers, "block_influence": influence.tolist(), "contribution": length.tolist(),
+            "contribution_cosine": cosine.tolist(), "entropy": entropy.tolist(),
+            "kl_to_final": divergence.tolist(), "distances": distances.tolist(),
+            "cka": cka.tolist(), "read_bits": read.tolist(), "effect": effect.tolist(),
+            "changes": changes.tolist(), "text_damage": text.tolist(), "dynamics": dynamics,
+            "proposals": proposals})
+    return {"cases": cases}
+
+
 def write(name, value):
     """One line per record, so that a change shows in a diff."""
     lines = []
@@ -229,3 +332,4 @@ if __name__ == "__main__":
     write("kneedle.json", kneedle())
     write("bootstrap.json", bootstrap())
     write("windows.json", windows())
+    write("selectors.json", selectors())

@@ -80,7 +80,9 @@ struct ReportContent {
 
     /// Every section of the page, in order. One that has nothing to show is left out.
     var sections: [ReportSection] {
-        let before: [ReportSection?] = [verdict, facts, relevanceSection, scansSection]
+        let before: [ReportSection?] = [
+            verdict, answersSection, facts, relevanceSection, scansSection,
+        ]
         let after: [ReportSection?] = [
             sinksSection, probesSection, selectionSection, tables, glossary, reproduction,
         ]

@@ -46,7 +46,8 @@ extension ReportContent {
                 <details><summary>Its values</summary><pre>\(evidence.values.text())</pre></details></li>
                 """
         }
-        guard !items.isEmpty else { return "" }
+        // A verdict's section shows them as strips.
+        guard !items.isEmpty, split.verdict == nil else { return "" }
         return "<h3>What each selector says</h3><ul class=\"selectors\">\(items)</ul>"
     }
 

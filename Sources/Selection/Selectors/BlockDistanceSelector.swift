@@ -15,10 +15,7 @@ extension Selector {
         source: .gromov,
         split: { view in split(found(view), view) },
         values: { view in
-            [
-                "z": .number(found(view)?.z),
-                "distances": view.distances().map { rows in .array(rows.map { curve($0) }) } ?? .null,
-            ]
+            ["z": .number(found(view)?.z)]
         })
 
     private static func found(_ view: EvidenceView) -> (window: Range<Int>, z: Double)? {

@@ -1,0 +1,66 @@
+import ArgumentParser
+import Files
+import ModelStore
+import Probing
+import Records
+import Scans
+
+/// `select --model M --out RUN`: makes the runs that are missing before they are weighed.
+public struct SelectMaking {
+    /// The share of the budget that READ and USE get; the rest goes to scans.
+    static let relevanceShare = 0.5
+
+    let model: ModelOptions
+    let data: DataOptions
+    let out: String
+    let budget: TimeBudget?
+    let quiet: Bool
+
+    public init(
+        model: ModelOptions, data: DataOptions, out: String, budget: TimeBudget?, quiet: Bool
+    ) {
+        self.model = model
+        self.data = data
+        self.out = out
+        self.budget = budget
+        self.quiet = quiet
+    }
+
+    /// Makes what the folder does not hold yet.
+    public func run() throws {
+        let clock = Stopwatch()
+        let hasProbe = Paths.kind(Paths.join(out, RunDirectory.run)) != .missing
+        if !hasProbe {
+            var arguments = ["--relevance"]
+            if let budget {
+                arguments += ["--relevance-budget", "\(budget.seconds * Self.relevanceShare)s"]
+            }
+            _ = try ProbeRun(
+                model: model, data: data, passes: ChosenPasses(), lens: .parse([]),
+                probing: .parse([]), relevance: .parse(arguments), split: .parse([]),
+                sensitivity: 1, hashed: false, out: out, overwrite: false, quiet: quiet
+            ).run()
+        }
+        let begun = Paths.kind(Paths.join(out, ScanRun.journal)) != .missing
+        guard begun || Paths.kind(Paths.join(out, ScanRun.scans)) == .missing else { return }
+        var arguments = ["--kinds", "loop,half"]
+        if let budget {
+            arguments += ["--budget", "\(max(1, budget.seconds - clock.seconds))s"]
+        }
+        do {
+            try scan(arguments + ["--item-tasks", "all"])
+        } catch ScanError.items(_, let problem) where !quiet {
+            Terminal.note("\(problem); only plain text is scanned")
+            try scan(arguments)
+        } catch ScanError.items {
+            try scan(arguments)
+        }
+    }
+
+    private func scan(_ arguments: [String]) throws {
+        _ = try ScanRun(
+            model: model, data: data, options: .parse(arguments), out: out, overwrite: false,
+            quiet: quiet
+        ).run()
+    }
+}
