@@ -23,12 +23,14 @@ extension SavedEvidence {
             if let other = found?.model, other.fingerprint != model.fingerprint {
                 throw CommandError.run(
                     path: run,
-                    problem: "is of another model (\(model.path)) than \(runs[0]) (\(other.path)); give "
+                    problem:
+                        "is of another model (\(model.path)) than \(runs[0]) (\(other.path)); give "
                         + "runs of one model, or use `etd-analyze compare`")
             }
             if let plan = layers?.plan {
                 throw CommandError.run(
-                    path: run, problem: "measures the looped model \(plan); give runs of the model as it is")
+                    path: run,
+                    problem: "measures the looped model \(plan); give runs of the model as it is")
             }
             let file =
                 Paths.kind(evidencePath) == .missing ? nil : try EvidenceFile.read(evidencePath)
@@ -36,7 +38,8 @@ extension SavedEvidence {
                 if let texts, texts.sha256 != file.sha256 {
                     throw CommandError.run(
                         path: run,
-                        problem: "is of another text than \(texts.run): their documents differ; run both on "
+                        problem:
+                            "is of another text than \(texts.run): their documents differ; run both on "
                             + "the same --data and --sequence-length")
                 }
                 texts = (file.sha256, run)

@@ -31,7 +31,8 @@ public struct SelectRun {
             evidence, cost: Self.costs(of: evidence.model), createdBy: Product.createdBy)
         let folder = out ?? runs[0]
         guard folder != "-" else {
-            throw CommandError.flag(name: "--out -", problem: "a run is a folder; give the name of one")
+            throw CommandError.flag(
+                name: "--out -", problem: "a run is a folder; give the name of one")
         }
         try FileManager.default.createDirectory(
             atPath: folder, withIntermediateDirectories: true)

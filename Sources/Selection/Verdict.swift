@@ -161,7 +161,8 @@ public struct Verdict: Sendable {
             let gains = Dictionary(
                 half.compactMap { window in
                     view.marginChange(window, confirmation: false).map { (window.layers, $0) }
-                }) { first, _ in first }
+                }
+            ) { first, _ in first }
             if !gains.isEmpty { parts["half_loop"] = scores(windows) { gains[$0] } }
         }
         let settling = Dictionary(
@@ -170,7 +171,8 @@ public struct Verdict: Sendable {
                     last > 0, last.isFinite
                 else { return nil }
                 return (window.start..<window.start + window.length, -last / first)
-            }) { first, _ in first }
+            }
+        ) { first, _ in first }
         if !settling.isEmpty { parts["dynamics"] = scores(windows) { settling[$0] } }
         parts = parts.filter { !$0.value.isEmpty }
         guard parts["use"] != nil || parts["half_loop"] != nil else { return [] }
@@ -217,7 +219,8 @@ public struct Verdict: Sendable {
             Frozen(recommended: nil, confirmed: [], upperBound: nil, reason: reason)
         }
         guard let scans = evidence.scans else {
-            return none("Nothing was looped: `etd-analyze scan` measures what a looped window gains.")
+            return none(
+                "Nothing was looped: `etd-analyze scan` measures what a looped window gains.")
         }
         let kept = scans.isConfirmation.indices.filter { scans.isConfirmation[$0] }
         let windows = scans.windows.filter { window in
@@ -263,7 +266,8 @@ public struct Verdict: Sendable {
                     + "\(significant(confirmed[0].change)) nats of margin, at least "
                     + "\(significant(confirmed[0].low)) of them for all confirmed windows together"
                     + (rivals.isEmpty
-                        ? "; no other window of the same cost was confirmed." : ", and beats the "
+                        ? "; no other window of the same cost was confirmed."
+                        : ", and beats the "
                             + "\(rivals.count) confirmed at the same cost.")
             } else if gains {
                 "\(name(confirmed[0])) gains, but not clearly more than another window of the same cost."

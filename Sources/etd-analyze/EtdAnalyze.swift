@@ -21,7 +21,8 @@ struct EtdAnalyze: ParsableCommand {
             """,
         version: Product.version,
         subcommands: [
-            Probe.self, Scan.self, Select.self, Lens.self, TuneLens.self, Tasks.self, Dump.self, Merge.self,
+            Probe.self, Scan.self, Select.self, Lens.self, TuneLens.self, Tasks.self, Dump.self,
+            Merge.self,
             Inspect.self, Report.self,
         ])
 

@@ -32,7 +32,8 @@ struct Select: ParsableCommand {
     @Option(
         help: ArgumentHelp(
             "Makes what --out does not hold yet of this model.",
-            discussion: "A Hugging Face directory, a .gguf file, a hub id or a fetched model's name.",
+            discussion:
+                "A Hugging Face directory, a .gguf file, a hub id or a fetched model's name.",
             valueName: "model"))
     var model: String?
 

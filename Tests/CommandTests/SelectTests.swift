@@ -56,7 +56,8 @@ import Testing
             [model.file("run"), "--resamples", "200", "--out", model.file("other")])
         #expect(again.code == 0, "\(again)")
         #expect(
-            try bytes(of: model.file("run/split.json")) == bytes(of: model.file("other/split.json")))
+            try bytes(of: model.file("run/split.json")) == bytes(of: model.file("other/split.json"))
+        )
     }
 
     @Test func runsThatDoNotBelongTogetherAreRefused() throws {

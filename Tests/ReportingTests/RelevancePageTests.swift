@@ -60,7 +60,8 @@ import Testing
                 }
             }, notRun: 3, isComplete: false, executions: 10, naiveExecutions: 100)
         record.dynamics = (0..<5).map { start in
-            .init(start: start, length: 2, change: [1, 0.5, Double(start) / 5], cosine: [0.1, -0.2])
+            .init(
+                start: start, length: 2, change: [1, 0.5, Double(start) / 5], cosine: [0.1, -0.2])
         }
         record.skipEffect = (0..<30).map { skipped in
             (0..<30).map { $0 > skipped ? 0.3 : nil }
@@ -72,7 +73,8 @@ import Testing
         var record = Fixtures.abstained()
         record.verdict = [
             "frozen": [
-                "recommended": .null, "upper_bound": 0.1, "reason": "No window gains more than 0.1.",
+                "recommended": .null, "upper_bound": 0.1,
+                "reason": "No window gains more than 0.1.",
                 "confirmed": [
                     [
                         "kind": "loop", "start": 4, "length": 2, "iterations": 2, "items": 40,
@@ -99,7 +101,9 @@ import Testing
         #expect(reader.problem == nil)
         let identifiers = reader.values("id")
         #expect(Set(identifiers).count == identifiers.count, "ids are unique")
-        for id in ["answers", "relevance", "scans", "relevance-read", "relevance-use", "scan-dynamics"] {
+        for id in [
+            "answers", "relevance", "scans", "relevance-read", "relevance-use", "scan-dynamics",
+        ] {
             #expect(identifiers.contains { $0 == id || $0.hasPrefix(id + "-") }, "\(id)")
         }
         for text in [

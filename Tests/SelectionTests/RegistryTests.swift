@@ -75,7 +75,9 @@ import Testing
                 }
             }, isConfirmation: (0..<8).map { $0 >= 4 }, scored: [10, 20])
         evidence.dynamics = windows.map { start in
-            .init(start: start, length: 3, change: [1, 0.5, start == 5 ? 0.1 : 0.5 + Double(start) / 50])
+            .init(
+                start: start, length: 3,
+                change: [1, 0.5, start == 5 ? 0.1 : 0.5 + Double(start) / 50])
         }
         return evidence
     }

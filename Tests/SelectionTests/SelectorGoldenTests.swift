@@ -22,7 +22,9 @@ import Testing
                 path: "m", architecture: "llama", layers: layers, hiddenSize: 8, vocabularySize: 9,
                 parameters: 1, fingerprint: String(repeating: "0", count: 64)),
             documents: 1)
-        for name in ["block_influence", "contribution", "contribution_cosine", "entropy", "kl_to_final"] {
+        for name in [
+            "block_influence", "contribution", "contribution_cosine", "entropy", "kl_to_final",
+        ] {
             let values = try json.doubles(name)
             evidence.tables[name] = .init(
                 places: values.count, sums: values, counts: values.map { _ in 1 })

@@ -12,7 +12,8 @@ extension Selector {
             least squares: write, refine, and what prepares the output.
             """,
         reads: [.metric("contribution"), .metric("contribution_cosine")],
-        predicts: "damage to text; not reasoning", source: .arxiv("Csordás et al. (2025)", "2505.13898"),
+        predicts: "damage to text; not reasoning",
+        source: .arxiv("Csordás et al. (2025)", "2505.13898"),
         split: { stages($0)?.split },
         values: { view in
             [

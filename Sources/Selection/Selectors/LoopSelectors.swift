@@ -6,7 +6,8 @@ extension Selector {
     /// The window whose naive repetition helps the search items most.
     static let loops = loops(
         name: "loops", title: "Loop scan", kinds: ["loop"],
-        explanation: "Mean change of the search items' margin when the window runs k times in a row; the "
+        explanation:
+            "Mean change of the search items' margin when the window runs k times in a row; the "
             + "greatest. Harsh on frozen models.",
         source: .etd)
 
@@ -30,7 +31,8 @@ extension Selector {
         return Selector(
             name: name, title: title, explanation: explanation,
             reads: kinds.sorted().map { .scans($0) },
-            predicts: "other items of the same tasks, weakly: the best of many flatters", source: source,
+            predicts: "other items of the same tasks, weakly: the best of many flatters",
+            source: source,
             split: { view in
                 ranked(view).first.map { Windows(layers: view.layers).split($0.0.layers) }
             },
@@ -83,7 +85,8 @@ extension Selector {
         let known = Dictionary(
             view.evidence.dynamics.compactMap { window in
                 ratio(window).map { (window.start..<window.start + window.length, $0) }
-            }) { first, _ in first }
+            }
+        ) { first, _ in first }
         return Windows(layers: view.layers).standout { known[$0].map { -$0 } }
     }
 }

@@ -10,7 +10,8 @@ extension Selector {
             USE(l) = -(D - (a + b·N)), nats that items lose without the layer beyond what text loses \
             (docs/relevance.md); the window whose mean stands out most.
             """,
-        reads: [.score("use")], predicts: "reasoning under skipping, on other items of the same tasks",
+        reads: [.score("use")],
+        predicts: "reasoning under skipping, on other items of the same tasks",
         source: .etd,
         split: { view in split(found(view), view) },
         values: { view in ["z": .number(found(view)?.z), "use": curve(view.score("use"))] })
