@@ -145,9 +145,9 @@ def killed(config, out, processes):
         check(started.poll() is None, f"{config}: ended by itself:\n{(started.stdout.read())[-3000:]}")
         time.sleep(0.02)
     # torchrun's workers are sessions of their own and would outlive it.
-    # Any thread of torchrun may have started them.
-    threads = Path(f"/proc/{started.pid}/task").glob("*/children")
-    children = [child for thread in threads for child in thread.read_text().split()]
+    listed = subprocess.run(
+        ["ps", "-o", "pid=", "--ppid", str(started.pid)], capture_output=True, text=True)
+    children = listed.stdout.split()
     check(len(children) == processes, f"{out}: workers {children} of {processes} processes")
     for process in (started.pid, *map(int, children)):
         os.kill(process, signal.SIGKILL)
