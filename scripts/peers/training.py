@@ -142,7 +142,8 @@ def killed(config, out, processes):
     """Runs until some steps after the first checkpoint, then kills every process of the run."""
     started = torchrun(config, processes, wait=False)
     while len(metrics(out)) < 8:
-        check(started.poll() is None, f"{config}: ended by itself:\n{(started.stdout.read())[-3000:]}")
+        if started.poll() is not None:
+            check(False, f"{config}: ended by itself:\n{started.stdout.read()[-3000:]}")
         time.sleep(0.02)
     # torchrun's workers are sessions of their own and would outlive it.
     listed = subprocess.run(
