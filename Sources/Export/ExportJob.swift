@@ -50,7 +50,8 @@ public struct ExportJob: Sendable {
         var byLayer: [[(rest: String, source: StoredTensor)]] = Array(
             repeating: [], count: configuration.layerCount)
         var sawLayer = false
-        for (name, tensor) in checkpoint.tensors {
+        // A fixed number of passes has no use for a router, and other software no name for it.
+        for (name, tensor) in checkpoint.tensors where !StoredRouter.isPart(name) {
             switch layers.place(of: name) {
             case .layer(let layer, let rest):
                 sawLayer = true

@@ -4,7 +4,7 @@ import Foundation
 import Models
 
 /// One copy of the weights and a `modeling_etd.py` that runs the think block k times, k chosen when it
-/// runs.
+/// runs. A router in the checkpoint stays.
 extension ExportFormat {
     static let hfETD = ExportFormat(
         name: "hf-etd",
@@ -13,6 +13,7 @@ extension ExportFormat {
         makesFolder: true,
         check: { job throws(ExportError) in
             try job.needSafetensors("hf-etd")
+            _ = try job.etdSection("hf-etd")
             guard !job.layers.isWrapped else {
                 throw .wrongSource(
                     path: job.checkpoint.path, format: "hf-etd",
@@ -24,18 +25,13 @@ extension ExportFormat {
         size: { job throws(ExportError) in job.storedTensors.bytes },
         write: { job, path, _, progress throws(ExportError) in
             var config = HFConfig(job)
-            let split = job.split
             config["architectures"] = ["ETDForCausalLM"]
             config["auto_map"] = [
                 "AutoConfig": "modeling_etd.ETDConfig",
                 "AutoModelForCausalLM": "modeling_etd.ETDForCausalLM",
             ]
             // A model_type that transformers knows is what lets it, and this package, read the rest.
-            config["etd"] = [
-                "encoder": .number(split.encoder), "think": .number(split.think),
-                "decoder": .number(split.decoder), "iterations": .number(job.iterations),
-                "kv_policy": .null, "router": .null,
-            ]
+            config["etd"] = try job.etdSection("hf-etd")
             do throws(FileError) {
                 try SafetensorsWriter.write(job.storedTensors, to: path, progress: progress)
                 try Companions.copy(of: job.checkpoint, to: path)

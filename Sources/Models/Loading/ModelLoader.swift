@@ -339,7 +339,8 @@ final class ModelLoader {
             let buffers = isGGUF ? GGUFLayout.buffers : family.buffers
             if buffers.contains(where: { name == $0 || name.hasSuffix("." + $0) }) { continue }
             let bare = name.hasPrefix("model.") ? String(name.dropFirst(6)) : name
-            if family.otherParts.contains(where: bare.hasPrefix) {
+            let isRouter = ["etd.router.weight", "etd.router.bias"].contains(name)
+            if isRouter || family.otherParts.contains(where: bare.hasPrefix) {
                 ignored.append(name)
             } else {
                 leftovers.append(name)
