@@ -6,8 +6,8 @@
 // rows of x.
 //
 // A value is scale·code + offset with a code of 0 to 255. For the layouts without a minimum the offset is
-// -scale·zero: scale·code, the offset and their sum are whole multiples of one power of two with at most 24
-// bits, so nothing is rounded and the value is decode_blocks.h's. For those with a minimum scale·code is exact
+// -scale·zero: scale·code, the offset and their sum are multiples of one power of two with at most 24 bits,
+// so nothing is rounded and the value is decode_blocks.h's. For those with a minimum scale·code is exact
 // and the sum rounds once, as there. (A scale that is infinite gives NaN throughout, where decoding
 // keeps infinities.)
 

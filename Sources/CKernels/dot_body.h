@@ -112,7 +112,8 @@ static inline __attribute__((always_inline)) void dot_turn(vector_t a[VL]) {
 #endif
 }
 
-// sums[r][i] += Σ x[r]·w[i] over the values `start` to `end` of `depth` of DOT_SPAN stored rows. A value takes `size` bytes, and
+// sums[r][i] += Σ x[r]·w[i] over the values `start` to `end` of `depth` of DOT_SPAN stored rows. A value
+// takes `size` bytes, and
 // `load` reads VL of them; both and `rows` are constants where this is used.
 static inline __attribute__((always_inline)) void dot_span(
     const size_t rows, vector_t (*const load)(const uint8_t *), const size_t size, const int far,
