@@ -10,6 +10,15 @@
 // Vectors of VL values, two at a time so that one's chain does not wait for itself.
 enum { DOT_VECTORS = 2, DOT_SPAN = DOT_VECTORS * VL };
 
+// Rows of x whose sums stay in registers, and a case of a switch for each such number of them.
+#if VL == 16
+enum { DOT_ROWS_AT_ONCE = 8 };
+#define DOT_EACH_ROWS(CASE) CASE(1) CASE(2) CASE(3) CASE(4) CASE(5) CASE(6) CASE(7) CASE(8)
+#else
+enum { DOT_ROWS_AT_ONCE = 4 };
+#define DOT_EACH_ROWS(CASE) CASE(1) CASE(2) CASE(3) CASE(4)
+#endif
+
 // How far ahead of its use a stored row is fetched, in bytes, as for the packing of bf16
 // (kernels_avx512_bf16.c): a line of each of many rows at a time is no pattern that the hardware fetches
 // ahead.
@@ -28,6 +37,19 @@ static inline vector_t dot_load_bf16(const uint8_t *p) {
     halves_t halves;
     memcpy(&halves, p, sizeof halves);
     return (vector_t)(__builtin_convertvector(halves, words_t) << 16);
+}
+
+static inline vector_t dot_load_f16(const uint8_t *p) {
+    halves_t halves;
+    memcpy(&halves, p, sizeof halves);
+#if ETD_FUSED
+    typedef _Float16 half_vector_t __attribute__((vector_size(VL * 2)));
+    return __builtin_convertvector((half_vector_t)halves, vector_t);
+#else
+    vector_t out;
+    for (int i = 0; i < VL; i++) out[i] = half_to_float(halves[i]);
+    return out;
+#endif
 }
 
 // Of two vectors, in every quarter of a 64-byte one: values by turns, pairs by turns; and the quarters by
@@ -90,19 +112,20 @@ static inline __attribute__((always_inline)) void dot_turn(vector_t a[VL]) {
 #endif
 }
 
-// sums[r][i] += Σ x[r]·w[i] over `depth` values of DOT_SPAN stored rows. A value takes `size` bytes, and
+// sums[r][i] += Σ x[r]·w[i] over the values `start` to `end` of `depth` of DOT_SPAN stored rows. A value
+// takes `size` bytes, and
 // `load` reads VL of them; both and `rows` are constants where this is used.
 static inline __attribute__((always_inline)) void dot_span(
     const size_t rows, vector_t (*const load)(const uint8_t *), const size_t size, const int far,
-    const float *x, size_t x_stride, const uint8_t *const *w, size_t depth,
+    const float *x, size_t x_stride, const uint8_t *const *w, size_t start, size_t end, size_t depth,
     float (*out)[ETD_DOT_STRIP]) {
-    vector_t sums[ETD_DOT_ROWS][DOT_VECTORS];
+    vector_t sums[DOT_ROWS_AT_ONCE][DOT_VECTORS];
     ETD_UNROLL for (size_t r = 0; r < rows; r++)
         ETD_UNROLL for (int v = 0; v < DOT_VECTORS; v++)
             sums[r][v] = load_vector(out[r] + v * VL);
     const size_t bytes = depth * size;
-    size_t p = 0;
-    for (; p + VL <= depth; p += VL) {
+    size_t p = start;
+    for (; p + VL <= end; p += VL) {
         const size_t here = p * size;
         // Behind a row's end, what stands there in the rows of the next span.
         const size_t ahead = here + DOT_AHEAD;
@@ -124,7 +147,7 @@ static inline __attribute__((always_inline)) void dot_span(
                                               sums[r][v]);
         }
     }
-    const size_t rest = depth - p;
+    const size_t rest = end - p;
     for (int v = 0; v < DOT_VECTORS && rest > 0; v++) {
         vector_t columns[VL];
         for (int i = 0; i < VL; i++) {
@@ -142,24 +165,43 @@ static inline __attribute__((always_inline)) void dot_span(
             memcpy(out[r] + v * VL, &sums[r][v], sizeof(vector_t));
 }
 
-#define DOT_STRIP(NAME, LOAD, SIZE, FAR)                                                        \
-    static void NAME(size_t rows, const float *x, size_t x_stride, const uint8_t *const *w,     \
-                     size_t depth, float (*sums)[ETD_DOT_STRIP]) {                              \
-        for (size_t i = 0; i < ETD_DOT_STRIP; i += DOT_SPAN) {                                  \
-            float(*out)[ETD_DOT_STRIP] = (float(*)[ETD_DOT_STRIP])(sums[0] + i);                \
-            switch (rows) {                                                                     \
-            case 1: dot_span(1, LOAD, SIZE, FAR, x, x_stride, w + i, depth, out); break;        \
-            case 2: dot_span(2, LOAD, SIZE, FAR, x, x_stride, w + i, depth, out); break;        \
-            case 3: dot_span(3, LOAD, SIZE, FAR, x, x_stride, w + i, depth, out); break;        \
-            default: dot_span(4, LOAD, SIZE, FAR, x, x_stride, w + i, depth, out); break;       \
-            }                                                                                   \
-        }                                                                                       \
+// For at most DOT_ROWS_AT_ONCE rows.
+#define DOT_STRIP_CASE(ROWS) \
+    case ROWS: dot_span(ROWS, load, size, far, x, x_stride, w + i, start, end, depth, out); break;
+static inline __attribute__((always_inline)) void dot_strip(
+    vector_t (*const load)(const uint8_t *), const size_t size, const int far, size_t rows,
+    const float *x, size_t x_stride, const uint8_t *const *w, size_t start, size_t end, size_t depth,
+    float (*sums)[ETD_DOT_STRIP]) {
+    for (size_t i = 0; i < ETD_DOT_STRIP; i += DOT_SPAN) {
+        float(*out)[ETD_DOT_STRIP] = (float(*)[ETD_DOT_STRIP])(sums[0] + i);
+        switch (rows) { DOT_EACH_ROWS(DOT_STRIP_CASE) }
+    }
+}
+
+// For any number of rows: beyond DOT_ROWS_AT_ONCE by parts of the depth, which the first-level cache still
+// holds when the next rows of x meet them. A multiple of VL.
+enum { DOT_PART = 128 };
+#define DOT_STRIP(NAME, LOAD, SIZE, FAR)                                                          \
+    static void NAME(size_t rows, const float *x, size_t x_stride, const uint8_t *const *w,       \
+                     size_t depth, float (*sums)[ETD_DOT_STRIP]) {                                \
+        const size_t part = rows > DOT_ROWS_AT_ONCE ? DOT_PART : depth;                           \
+        for (size_t p = 0; p < depth; p += part) {                                                \
+            const size_t end = depth - p < part ? depth : p + part;                               \
+            for (size_t r = 0; r < rows; r += DOT_ROWS_AT_ONCE) {                                 \
+                const size_t some = rows - r < DOT_ROWS_AT_ONCE ? rows - r : DOT_ROWS_AT_ONCE;    \
+                dot_strip(LOAD, SIZE, FAR && r == 0, some, x + r * x_stride, x_stride, w, p, end, \
+                          depth, sums + r);                                                       \
+            }                                                                                     \
+        }                                                                                         \
     }
 DOT_STRIP(dot_strip_f32, dot_load_f32, 4, 1)
 DOT_STRIP(dot_strip_bf16, dot_load_bf16, 2, 1)
+DOT_STRIP(dot_strip_f16, dot_load_f16, 2, 1)
 DOT_STRIP(dot_strip_decoded, dot_load_f32, 4, 0)
 
-// Blocks are decoded into a buffer of the first-level cache first, a part of the depth at a time.
+#include "dot_blocks.h"
+
+// Other blocks are decoded into a buffer of the first-level cache first, a part of the depth at a time.
 static int dot_decoded(int32_t type, size_t rows, const float *x, size_t x_stride,
                        const uint8_t *const *w, size_t count, size_t row_bytes, size_t depth,
                        float (*sums)[ETD_DOT_STRIP]) {
@@ -198,7 +240,13 @@ static int dot_rows(int32_t type, const float *x, size_t rows, size_t x_stride,
     switch (type) {
     case F32: dot_strip_f32(rows, x, x_stride, lines, depth, sums); break;
     case BF16: dot_strip_bf16(rows, x, x_stride, lines, depth, sums); break;
+    case F16: dot_strip_f16(rows, x, x_stride, lines, depth, sums); break;
     default:
+        if (dot_group(type) != 0) {
+            if (depth % (type < Q2_K ? SMALL : SUPER) != 0) return -1;
+            dot_blocks(type, rows, x, x_stride, lines, row_bytes, depth, sums);
+            break;
+        }
         if (dot_decoded(type, rows, x, x_stride, lines, count, row_bytes, depth, sums) != 0)
             return -1;
     }

@@ -204,8 +204,8 @@ static void product_bf16(const uint16_t *left, size_t rows, const uint16_t *righ
 // that a value is the same chain as in `tile`.
 TARGET static inline __attribute__((always_inline)) void dot_strip(
     const size_t rows, const uint16_t *left, size_t left_stride, const uint16_t *const *w,
-    size_t depth, __m512 result[ETD_DOT_ROWS][2]) {
-    __m512 sums[ETD_DOT_ROWS][2];
+    size_t depth, __m512 result[ETD_DOT_ROWS_BF16][2]) {
+    __m512 sums[ETD_DOT_ROWS_BF16][2];
 #pragma clang loop unroll(full)
     for (size_t r = 0; r < rows; r++) sums[r][0] = sums[r][1] = _mm512_setzero_ps();
     for (size_t p = 0; p < depth; p += 32) {
@@ -263,7 +263,7 @@ TARGET static void dot_rows_bf16(const uint16_t *left, size_t rows, const void *
     // Places beyond the last row repeat it; what they give is dropped.
     const uint16_t *lines[ETD_DOT_STRIP];
     for (size_t i = 0; i < ETD_DOT_STRIP; i++) lines[i] = w[i < count ? i : count - 1];
-    __m512 sums[ETD_DOT_ROWS][2];
+    __m512 sums[ETD_DOT_ROWS_BF16][2];
     size_t left_stride = left_stride_bf16(depth);
     switch (rows) {
     case 1: dot_strip(1, left, left_stride, lines, depth, sums); break;

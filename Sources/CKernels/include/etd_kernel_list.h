@@ -220,7 +220,7 @@ ETD_BF16_KERNEL(void, product_bf16,
                  size_t depth, float *out, size_t stride, int adds),
                 (left, rows, right, columns, depth, out, stride, adds))
 
-// As etd_dot_rows, from a left side in rows of etd_left_stride_bf16 values and stored rows in bf16. The
+// As etd_dot_rows, for at most ETD_DOT_ROWS_BF16 rows, from a left side in rows of etd_left_stride_bf16 values and stored rows in bf16. The
 // bytes are etd_product_bf16's.
 ETD_BF16_KERNEL(void, dot_rows_bf16,
                 (const uint16_t *left, size_t rows, const void *const *w, size_t count,

@@ -77,9 +77,19 @@ typedef struct {
     float rate, beta1, beta2, epsilon, decay, correction1, correction2;
 } etd_adamw_t;
 
-// The most rows of x that etd_dot_rows takes, and the most stored rows.
-#define ETD_DOT_ROWS 4
+// The most rows of x that etd_dot_rows takes, those that etd_dot_rows_bf16 takes, and the most stored rows.
+#define ETD_DOT_ROWS 16
+#define ETD_DOT_ROWS_BF16 4
 #define ETD_DOT_STRIP 32
+
+// Says to the CPU that this thread spins.
+static inline void etd_pause(void) {
+#if defined(__x86_64__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    __asm__ volatile("yield");
+#endif
+}
 
 // MARK: Sums whose bytes do not depend on their order
 //

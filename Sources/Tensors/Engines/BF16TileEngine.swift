@@ -83,7 +83,7 @@ struct BF16TileEngine: ProductEngine, StreamingEngine {
 
     var streaming: (any StreamingEngine)? { self }
 
-    var streamedRows: Int { Int(ETD_DOT_ROWS) }
+    var streamedRows: Int { Int(ETD_DOT_ROWS_BF16) }
 
     /// The left side is in rows already.
     func storeStreamed(
