@@ -30,8 +30,6 @@ public enum Parallel {
             for index in 0..<count { body(index) }
             return
         }
-        if WorkerPool.shared.run(count, workers: workers - 1, body) { return }
-        // Another job has the workers: one that this one is part of, or that of another thread.
         let next = Atomic<Int>(0)
         withoutActuallyEscaping(body) { escaping in
             // The closure cannot outlive this call: concurrentPerform returns when all work is done.
