@@ -102,12 +102,18 @@ extension EvidenceFile {
                 contributions: try Self.array(root, "skip_effect"),
                 output: try Self.array(root, "skip_effect_output"))
         }
-        if root.has("dynamics") {
+        if try Self.holdsDynamics(root) {
             let place = try root.group("dynamics")
             dynamics = Dynamics(
                 windows: try Self.array(place, "windows"), change: try Self.array(place, "change"),
                 cosine: try Self.array(place, "cosine"))
         }
+    }
+
+    static func holdsDynamics(_ root: HDF5Group) throws(ActivationError) -> Bool {
+        guard root.has("dynamics") else { return false }
+        let place = try root.group("dynamics")
+        return ["windows", "change", "cosine"].allSatisfy(place.has)
     }
 
     private static func groups(

@@ -245,7 +245,10 @@ public struct EvidenceFile: Sendable, Equatable {
     }
 
     private static func others(_ root: HDF5Group) throws(ActivationError) -> [String] {
-        try root.members().filter { !known.contains($0) }
+        var kept = known
+        // Without its windows it is not a scan's.
+        if try !holdsDynamics(root) { kept.remove("dynamics") }
+        return try root.members().filter { !kept.contains($0) }
     }
 
     private static func probe(

@@ -9,6 +9,8 @@ extension EvidenceFile {
         file.sha256 = evidence.sha256
         file.tokens = evidence.tokens.map(Int64.init)
         file.probe = Self.probe(evidence)
+        // Of an earlier probe's states.
+        file.relevance = Relevance()
         file.base = base.map(Self.probe) ?? Probe()
         return file
     }

@@ -87,6 +87,16 @@ public enum EvidenceNeed: Sendable, Hashable, CustomStringConvertible {
         }
     }
 
+    /// Whether resamples of documents and items draw it; else it is the same in all of them.
+    func isDrawn(in evidence: SavedEvidence) -> Bool {
+        switch self {
+        case .metric(let name): evidence.tables[name] != nil
+        case .score(let name): name == "use" && evidence.use != nil
+        case .scans, .pairs: true
+        case .whole, .skipEffect, .dynamics: false
+        }
+    }
+
     public var description: String {
         switch self {
         case .metric(let name), .whole(let name), .score(let name): name

@@ -49,7 +49,7 @@ public struct Verdict: Sendable {
         public var parts: [String]
     }
 
-    /// How often a selector's proposal came out again.
+    /// How often a selector's proposal came out again; of selectors whose evidence resamples draw.
     public struct Stability: Sendable {
         /// Share of resamples with the very proposal, and within one layer at both ends.
         public var same: Double
@@ -105,7 +105,8 @@ public struct Verdict: Sendable {
         }
         let whole = Double(max(1, resamples))
         stability = [:]
-        for (entry, count) in zip(fed, counts) {
+        for (entry, count) in zip(fed, counts)
+        where entry.selector.reads.allSatisfy({ $0.isDrawn(in: evidence) }) {
             var count = count
             count.same /= whole
             count.near /= whole
@@ -115,7 +116,53 @@ public struct Verdict: Sendable {
         let confidence = candidates.isEmpty ? nil : Double(near) / whole
         train = Train(
             candidates: Array(candidates.prefix(10)), confidence: confidence,
-            abstention: Self.abstention(parts, confidence), parts: parts)
+            abstention: Self.abstention(
+                confidence, isClear: candidates.first.map { Self.isClear($0.split, evidence, seed) }
+            ),
+            parts: parts)
+    }
+
+    /// Whether the window stands out of those of its length in USE or in what a half loop does to the searched
+    /// items, by more than any window does by chance: two-sided p for all windows together, .05 divided by the
+    /// parts that were measured. Without that, resamples of noise agree with the noise they are drawn from.
+    static func isClear(_ split: Split, _ evidence: SavedEvidence, _ seed: UInt64) -> Bool {
+        let windows = Windows(layers: evidence.layers)
+        let all = windows.all.filter { $0.count == split.think }
+        guard let place = all.firstIndex(of: split.encoder..<split.encoder + split.think),
+            all.count >= 3
+        else { return false }
+        var parts: [[[Double]]] = []
+        if let use = evidence.use {
+            let view = EvidenceView(evidence)
+            parts.append(
+                view.useByItem(use).map { row in
+                    all.map { window in
+                        window.reduce(0) { $0 + row[$1] } / Double(window.count)
+                    }
+                })
+        }
+        if let scans = evidence.scans {
+            let half = all.map { window in
+                scans.windows.first {
+                    $0.kind == "half" && $0.iterations == 2 && $0.layers == window
+                }
+            }
+            let items = scans.isConfirmation.indices.filter { item in
+                !scans.isConfirmation[item]
+                    && half.allSatisfy { $0?.margins[item].isFinite == true }
+            }
+            if items.count > 1 {
+                parts.append(items.map { item in half.map { $0?.margins[item] ?? 0 } })
+            }
+        }
+        return parts.contains { rows in
+            let centred = rows.map { row in
+                let mean = row.reduce(0, +) / Double(row.count)
+                return row.map { $0 - mean }
+            }
+            let band = MeanBand(centred, seed: seed)
+            return band.means[place] > 0 && band.pValues[place] <= 0.05 / Double(parts.count)
+        }
     }
 
     static func isNear(_ a: Split, _ b: Split) -> Bool {
@@ -123,13 +170,18 @@ public struct Verdict: Sendable {
             && abs(a.encoder + a.think - b.encoder - b.think) <= 1
     }
 
-    private static func abstention(_ parts: [String], _ confidence: Double?) -> String? {
+    private static func abstention(_ confidence: Double?, isClear: Bool?) -> String? {
         guard let confidence else {
             return "No causal evidence: which window reasoning relies on needs USE "
                 + "(probe --relevance) or loop scans (scan); distances and lenses alone predict damage to "
                 + "text, not reasoning."
         }
-        guard confidence < leastConfidence else { return nil }
+        guard confidence < leastConfidence else {
+            return isClear == true
+                ? nil
+                : "The best candidate does not stand out of the windows of its length by more than chance "
+                    + "explains (p above .05 for all of them together). More items make it clearer."
+        }
         return "Resamples of documents and items disagree: only "
             + "\(percent(confidence)) of them give a think block within one layer of the best "
             + "candidate's at both ends (pure noise gives about 28 %). More items make it clearer."

@@ -165,21 +165,21 @@ import Testing
         let values = [1.5, .nan, 3]
         let mine = model.file("mine.h5")
         let made = try HDF5File.create(mine)
-        try made.root.makeGroup("dynamics").write("change", values)
+        try made.root.makeGroup("spectra").write("change", values)
         try made.close()
         // As h5copy would.
         let file = try HDF5File.create(path + ".new")
         let (old, other) = (try HDF5File.open(path), try HDF5File.open(mine))
         try file.root.set("schema", EvidenceFile.schema)
         for name in try old.root.members() { try old.root.copy(name, into: file.root) }
-        try other.root.copy("dynamics", into: file.root)
+        try other.root.copy("spectra", into: file.root)
         try file.close()
         #expect(rename(path + ".new", path) == 0)
-        #expect(try EvidenceFile.read(path).others == ["dynamics"])
+        #expect(try EvidenceFile.read(path).others == ["spectra"])
 
         try succeedAll(
             ["probe", "--model", model.path, "--out", run.folder, "--overwrite"] + Self.text)
-        let kept = try HDF5File.open(path).root.group("dynamics").dataSet("change")
+        let kept = try HDF5File.open(path).root.group("spectra").dataSet("change")
         #expect(try kept.read(as: Double.self).map(\.bitPattern) == values.map(\.bitPattern))
         #expect(try !EvidenceFile.read(path).probe.isEmpty)
         let shorter = try CommandRunner(analyze)(

@@ -58,7 +58,7 @@ import Testing
             (["probe", "--relevance", "--use-items", "1"], 64, "--use-items"),
             (["probe", "--relevance", "--relevance-tasks", "word_length"], 64, "surface control"),
             (
-                ["probe", "--relevance", "--split", "1-2-1"], 64,
+                ["probe", "--relevance", "--split", "1-2*2-1"], 64,
                 "--relevance is of the model as it is"
             ),
             (["probe", "--relevance", "--shard", "1/2"], 64, "--relevance runs items of its own"),

@@ -36,7 +36,7 @@ import Testing
                 unread: ["a <task>: reason"]),
             use: .init(
                 tasks: ["variable_assignment:2"], items: 400, intercept: 0.1, slope: -1,
-                fitted: [1, 2, 3], critical: 3.1, detectable: 0.2, halfCorrelation: 0.5,
+                fitted: Array(1..<30), critical: 3.1, detectable: 0.2, halfCorrelation: 0.5,
                 halves: [[0.1], [nil]]), knowledge: nil, seconds: ["gate": 3])
         return record
     }
@@ -107,7 +107,7 @@ import Testing
             #expect(identifiers.contains { $0 == id || $0.hasPrefix(id + "-") }, "\(id)")
         }
         for text in [
-            "No window gains more than 0.1.", "unproven until trained", "Read: layer 12",
+            "No window gains more than 0.1.", "Resamples disagree.", "Read: layer 12",
             "Used: layer 18", "Not done by this model, and left out: syllogism", "0.16 bits",
             "a <task>: reason", "3 windows have not run", "READ: needs read_bits", "75 %",
         ] {

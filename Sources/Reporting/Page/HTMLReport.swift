@@ -198,10 +198,12 @@ enum Prose {
         return text.prefix(1).uppercased() + text.dropFirst() + "."
     }
 
-    static func confidence(_ value: Double?) -> String {
-        guard let value else { return "Its stability was not estimated." }
-        return
-            "\(NumberText.percent(value)) of bootstrap resamples over documents give the same split."
+    static func confidence(_ split: SplitRecord) -> String {
+        guard let value = split.confidence else { return "Its stability was not estimated." }
+        return split.verdict == nil
+            ? "\(NumberText.percent(value)) of bootstrap resamples over documents give the same split."
+            : "\(NumberText.percent(value)) of resamples of documents and items give a think block that "
+                + "begins and ends within one layer of it."
     }
 
     /// A reason as a sentence: capital first, full stop last.

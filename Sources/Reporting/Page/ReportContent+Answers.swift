@@ -20,7 +20,7 @@ extension ReportContent {
         if let proposed = split.split {
             body += """
                 <p><strong>\(proposed.notation)</strong>, unproven until trained. \
-                \(Prose.confidence(split.confidence))</p>
+                \(Prose.confidence(split))</p>
 
                 """
         } else {

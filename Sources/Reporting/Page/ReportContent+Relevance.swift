@@ -30,7 +30,8 @@ extension ReportContent {
         let use = scoreChart(
             "use", "USE by layer", "nats",
             [("USE", "use"), ("On knowledge", "use_knowledge")],
-            "Above 0: relied on. Bands: 95 % for all layers together, over items.")
+            "Above 0: relied on. Bands: 95 % for all layers together, over items. Layers without which text "
+                + "breaks down lie outside the fit and are left out.")
         let damage = scoreChart(
             "use-parts", "What skipping a layer does", "nats",
             [("Items' log-odds", "use_damage"), ("Text's NLL", "use_text_damage")],
@@ -55,8 +56,11 @@ extension ReportContent {
             ]
         }
         func number(_ value: Double?) -> String { NumberText.significant(value, digits: 2) }
-        func list(_ name: String, _ isChosen: (Double) -> Bool) -> String {
+        func list(
+            _ name: String, of chosen: [Int]? = nil, _ isChosen: (Double) -> Bool
+        ) -> String {
             let found = layers.layers.filter { layer in
+                guard chosen?.contains(layer.index) ?? true else { return false }
                 guard let p = layer.scores[name + "_p"] ?? nil, p <= 0.05,
                     let value = layer.scores[name] ?? nil
                 else { return false }
@@ -83,8 +87,9 @@ extension ReportContent {
             ("use_knowledge", relevance.knowledge, "Used for facts"),
         ] {
             guard let use else { continue }
-            let found = list(name) { $0 > 0 }
-            let against = list(name) { $0 < 0 }
+            // Beyond the fit USE is an extrapolation.
+            let found = list(name, of: use.fitted) { $0 > 0 }
+            let against = list(name, of: use.fitted) { $0 < 0 }
             var line =
                 found.isEmpty
                 ? "\(noun): no layer stands out of the line through text damage"
@@ -140,8 +145,15 @@ extension ReportContent {
         _ caption: String
     ) -> Markup? {
         let series = lines.enumerated().compactMap { tone, line -> LineChart.Series? in
+            let use: RelevanceRecord.Use? =
+                line.score == "use"
+                ? layers.relevance?.use
+                : line.score == "use_knowledge" ? layers.relevance?.knowledge : nil
             let points = layers.layers.map { layer in
                 let x = Double(layer.index)
+                if let use, !use.fitted.contains(layer.index) {
+                    return LineChart.Point(x: x, y: nil)
+                }
                 guard let value = layer.scores[line.score] ?? nil else {
                     return LineChart.Point(x: x, y: nil)
                 }

@@ -13,7 +13,7 @@ extension ReportContent {
             body = """
                 <div class="verdict proposed">
                 <p class="notation">\(proposed.notation)</p>
-                <p class="lead">\(Prose.meaning(of: proposed)) \(Prose.confidence(split.confidence)) \
+                <p class="lead">\(Prose.meaning(of: proposed)) \(Prose.confidence(split)) \
                 \(iterations ?? "")</p>
                 \(layerStrip)
                 <p class="method">Selector: \(split.method). A selector proposes; only scans that skip \

@@ -43,7 +43,7 @@ public enum TerminalSummary {
     private static func verdict(_ split: SplitRecord) -> String {
         if let proposed = split.split {
             let iterations = split.recommendedIterations.map { " Recommended: k = \($0)." } ?? ""
-            return Prose.meaning(of: proposed) + " " + Prose.confidence(split.confidence)
+            return Prose.meaning(of: proposed) + " " + Prose.confidence(split)
                 + iterations + " Selector: \(split.method)."
         }
         let reason = Prose.sentence(split.abstention ?? "no reason was recorded")

@@ -119,6 +119,12 @@ public struct EvidenceView: Sendable {
         }
     }
 
+    /// USE of single items, [items][layers]; their mean is USE.
+    func useByItem(_ use: SavedEvidence.Use) -> [[Double]] {
+        use.changes.map { Self.use(.init(changes: [$0], textDamage: use.textDamage), nil) }
+            .map { row in row.map { $0.isFinite ? $0 : 0 } }
+    }
+
     /// Mean change of the margin under a window over items of the search or the confirmation; nil where it
     /// saw none of them.
     func marginChange(_ window: SavedEvidence.Window, confirmation: Bool) -> Double? {
