@@ -193,16 +193,24 @@ public struct Verdict: Sendable {
 
     // MARK: Train it
 
-    /// Windows by the mean of how far they stand out, among those of their length, in USE, in the damage that
-    /// half loops do to text, and in how loops settle. A window that lacks a part that others of its length
+    /// Windows by the mean of how far they stand out: in USE, of as many middle layers drawn at random; in what half
+    /// loops do to items and to text, and in how loops settle, of the windows of their length. A window that lacks a part that others of its length
     /// have is put two standard deviations behind in it.
     static func candidates(_ view: EvidenceView) -> [Train.Candidate] {
         let windows = Windows(layers: view.layers)
         var parts: [String: [Range<Int>: Double]] = [:]
         if let use = view.score("use") {
-            parts["use"] = scores(windows) { window in
-                window.reduce(0) { $0 + use[$1] } / Double(window.count)
-            }
+            // As many layers drawn at random have a mean whose spread is known, so that lengths compare: the
+            // window that holds all of a raised stretch stands out more than a part of it.
+            let depths = PlateauWindows(distances: use.map { -$0 }, perLength: view.layers)
+            parts["use"] = Dictionary(
+                depths.windows.compactMap { window in
+                    window.depth.map { depth in
+                        let start = window.split.encoder
+                        return (start..<start + window.split.think, depth)
+                    }
+                }
+            ) { first, _ in first }
         }
         if let scans = view.evidence.scans {
             let half = scans.windows.filter { $0.kind == "half" && $0.iterations == 2 }

@@ -90,8 +90,8 @@ extension ReportContent {
             <th scope="col" class="text">Candidate</th><th scope="col" class="number">Score</th>\(heads)\
             </tr></thead>
             <tbody>\(rows)</tbody></table></div>
-            <p class="note">Each part in standard deviations among the windows of one length; the score is \
-            their mean.</p>
+            <p class="note">Each part in standard deviations: USE in those of as many layers drawn at random, the \
+            others among the windows of one length. The score is their mean.</p>
 
             """
     }
