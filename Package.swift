@@ -231,7 +231,7 @@ let package = Package(
             name: "ScansTests",
             dependencies: [
                 "Files", "Checkpoints", "Corpus", "Plans", "Models", "Activations",
-                "Evaluation", "Scans", "TestSupport",
+                "Evaluation", "Scans", "Tokenizers", "TestSupport",
             ]),
         .testTarget(
             name: "ExportTests",

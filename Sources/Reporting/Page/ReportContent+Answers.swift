@@ -48,7 +48,7 @@ extension ReportContent {
         guard !windows.isEmpty else { return "" }
         let rows = windows.prefix(8).map { window -> Markup in
             let start = window["start"]?.intValue ?? 0
-            let last = start + (window["length"]?.intValue ?? 1) - 1
+            let last = start &+ (window["length"]?.intValue ?? 1) &- 1
             return """
                 <tr><th scope="row" class="text">\(window["kind"]?.stringValue ?? "") × \
                 \(window["iterations"]?.intValue ?? 0)</th><td class="text">\(start)–\(last)</td>\
