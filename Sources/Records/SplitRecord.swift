@@ -50,7 +50,7 @@ public struct SplitRecord: Sendable, Equatable {
     public var split: Split?
     public var recommendedIterations: Int?
     public var maximumIterations: Int?
-    /// Share of bootstrap resamples over documents that give the same split.
+    /// Share of bootstrap resamples whose think block begins and ends within one layer of this one's.
     public var confidence: Double?
     /// Why there is no split; nil when there is one.
     public var abstention: String?

@@ -6,7 +6,8 @@ import Records
 /// Proposes a split from the angular distances at the last token, or abstains and says why.
 ///
 /// Kneedle on the few points of a curve over layers is unstable, and often leaves an encoder or
-/// decoder of one layer. Such an answer is shown as evidence but not proposed. The selector looks at
+/// decoder of one layer. Such an answer is shown as evidence but not proposed, and neither is one that fewer
+/// than half of the resamples of the documents come near. The selector looks at
 /// one kind of evidence alone: it recommends no number of iterations, since nothing it sees says
 /// what looping a block does.
 public struct AngularKneedleSelector: Sendable, Equatable {
@@ -16,7 +17,9 @@ public struct AngularKneedleSelector: Sendable, Equatable {
     public let resamples: Int
     public let seed: UInt64
 
-    public init(sensitivity: Double = 1, resamples: Int = 1000, seed: UInt64 = 0) {
+    public init(
+        sensitivity: Double = 1, resamples: Int = EvidenceResampler.resamples, seed: UInt64 = 0
+    ) {
         kneedle = Kneedle(sensitivity: sensitivity)
         self.resamples = resamples
         self.seed = seed
@@ -54,12 +57,16 @@ public struct AngularKneedleSelector: Sendable, Equatable {
         var view = EvidenceView(saved)
         view.angular = evidence
         let problems = SplitProblem.all(in: proposal)
-        let split = problems.isEmpty ? proposal.split : nil
+        let candidate = problems.isEmpty ? proposal.split : nil
+        let confidence = candidate.flatMap { evidence.distribution?.share(near: $0) }
+        let isUnstable = confidence.map { $0 < Verdict.leastConfidence } ?? false
+        let split = isUnstable ? nil : candidate
         return SplitRecord(
             architecture: model.architecture, layers: model.layers,
             fingerprint: model.fingerprint, method: Self.method, split: split,
-            confidence: split.flatMap { evidence.distribution?.share(of: $0) },
-            abstention: split == nil ? Self.reason(problems, proposal, windows) : nil,
+            confidence: split == nil ? nil : confidence,
+            abstention: split == nil
+                ? Self.reason(problems, proposal, confidence, windows) : nil,
             alternatives: windows.ranked.map(\.alternative).filter { $0.split != split },
             evidence: OrderedDictionary(
                 uniqueKeysWithValues: Selector.all.compactMap { selector in
@@ -69,12 +76,19 @@ public struct AngularKneedleSelector: Sendable, Equatable {
     }
 
     private static func reason(
-        _ problems: [SplitProblem], _ proposal: AngularSplit, _ windows: PlateauWindows
+        _ problems: [SplitProblem], _ proposal: AngularSplit, _ confidence: Double?,
+        _ windows: PlateauWindows
     ) -> String {
         let conditions = problems.map(\.description).joined(separator: ", and ")
         let finding =
-            proposal.split.map { "Kneedle's \($0.notation) is degenerate: \(conditions)." }
-            ?? "Kneedle gives no split: \(conditions)."
+            switch proposal.split {
+            case nil: "Kneedle gives no split: \(conditions)."
+            case let split? where problems.isEmpty:
+                "Kneedle's \(split.notation) is unstable: only "
+                    + "\(Int((100 * (confidence ?? 0)).rounded())) % of resamples of the documents give a "
+                    + "think block within one layer of it at both ends."
+            case let split?: "Kneedle's \(split.notation) is degenerate: \(conditions)."
+            }
         guard !windows.windows.isEmpty else {
             return finding
                 + " No window of this model's layers can be offered in its place; choose "

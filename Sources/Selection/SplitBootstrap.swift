@@ -2,6 +2,13 @@ import Plans
 import Records
 import Tensors
 
+extension Split {
+    /// Whether both think blocks begin, and end, within one layer of each other.
+    func isNear(_ other: Split) -> Bool {
+        abs(encoder - other.encoder) <= 1 && abs(encoder + think - other.encoder - other.think) <= 1
+    }
+}
+
 /// How stable a split is over documents: Kneedle's answer on means over documents drawn with
 /// replacement. The same seed gives the same draws on every machine.
 public struct SplitBootstrap: Sendable, Equatable {
@@ -31,6 +38,13 @@ public struct SplitBootstrap: Sendable, Equatable {
         /// The share of resamples with this very split. 0…1
         public func share(of split: Split?) -> Double {
             Double(entries.first { $0.split == split }?.count ?? 0) / Double(resamples)
+        }
+
+        /// The share of resamples whose think block begins and ends within one layer of this split's: the
+        /// confidence of a split file. 0…1
+        public func share(near split: Split) -> Double {
+            let near = entries.filter { $0.split?.isNear(split) == true }
+            return Double(near.reduce(0) { $0 + $1.count }) / Double(resamples)
         }
     }
 

@@ -95,10 +95,10 @@ public struct Verdict: Sendable {
                 counts[index].ends[winner.encoder + winner.think - 1, default: 0] += 1
                 guard let proposal = entry.proposal else { continue }
                 if winner == proposal { counts[index].same += 1 }
-                if Self.isNear(winner, proposal) { counts[index].near += 1 }
+                if winner.isNear(proposal) { counts[index].near += 1 }
             }
             if let best = candidates.first,
-                let winner = Self.candidates(drawn).first, Self.isNear(winner.split, best.split)
+                let winner = Self.candidates(drawn).first, winner.split.isNear(best.split)
             {
                 near += 1
             }
@@ -163,11 +163,6 @@ public struct Verdict: Sendable {
             let band = MeanBand(centred, seed: seed)
             return band.means[place] > 0 && band.pValues[place] <= 0.05 / Double(parts.count)
         }
-    }
-
-    static func isNear(_ a: Split, _ b: Split) -> Bool {
-        abs(a.encoder - b.encoder) <= 1
-            && abs(a.encoder + a.think - b.encoder - b.think) <= 1
     }
 
     private static func abstention(_ confidence: Double?, isClear: Bool?) -> String? {

@@ -97,7 +97,7 @@ import Testing
     @Test func aProposalGivesNotationConfidenceAndZones() {
         let reader = PageReader(Self.proposed)
         #expect(reader.text.contains("Verdict 7-4*k-5 Layers 0–6 encode; layers 7–10 think"))
-        #expect(reader.text.contains("87 % of bootstrap resamples"))
+        #expect(reader.text.contains("87 % of resamples of documents give a think block"))
         #expect(reader.text.contains("Recommended: k = 3, at most 5."))
         #expect(!reader.text.contains("No split proposed"))
         let cells = reader.values("class").filter { $0.hasPrefix("cell ") }

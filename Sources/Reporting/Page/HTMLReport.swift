@@ -200,10 +200,10 @@ enum Prose {
 
     static func confidence(_ split: SplitRecord) -> String {
         guard let value = split.confidence else { return "Its stability was not estimated." }
-        return split.verdict == nil
-            ? "\(NumberText.percent(value)) of bootstrap resamples over documents give the same split."
-            : "\(NumberText.percent(value)) of resamples of documents and items give a think block that "
-                + "begins and ends within one layer of it."
+        let drawn = split.verdict == nil ? "documents" : "documents and items"
+        return
+            "\(NumberText.percent(value)) of resamples of \(drawn) give a think block that begins and "
+            + "ends within one layer of it."
     }
 
     /// A reason as a sentence: capital first, full stop last.

@@ -14,7 +14,7 @@ public struct LayerEvidence: Sendable {
     ///   bootstrap. [D][L]
     public init(
         distances: [Double], documents: [[Double]], kneedle: Kneedle = Kneedle(sensitivity: 1),
-        resamples: Int = 1000, seed: UInt64 = 0
+        resamples: Int = EvidenceResampler.resamples, seed: UInt64 = 0
     ) {
         self.distances = distances
         self.kneedle = kneedle
