@@ -23,8 +23,8 @@ public struct SelectRun {
         self.resamples = resamples
     }
 
-    /// Reads, weighs, writes; gives the record and where it went.
-    public func run() throws -> (record: SplitRecord, path: String) {
+    /// Reads, weighs, writes; gives the record, where it went, and the model's path for the next command.
+    public func run() throws -> (record: SplitRecord, path: String, model: String) {
         let evidence = try SavedEvidence.read(runs)
         let verdict = Verdict(evidence, resamples: resamples, seed: seed)
         let record = verdict.record(
@@ -40,7 +40,7 @@ public struct SelectRun {
         if Paths.kind(Paths.join(folder, RunDirectory.layers)) != .missing {
             _ = try RunDirectory.rebuildReport(folder)
         }
-        return (record, folder)
+        return (record, folder, evidence.model.path)
     }
 
     /// FLOPs and cache bytes by k, where the model is at hand; none where it has moved.
@@ -52,9 +52,8 @@ public struct SelectRun {
     }
 
     /// The verdict in sentences, ending in what to do next.
-    public static func summary(_ record: SplitRecord, run: String) -> String {
+    public static func summary(_ record: SplitRecord, run: String, model: String) -> String {
         var lines: [String] = []
-        let model = "MODEL"
         let frozen = record.verdict?["frozen"]
         let train = record.verdict?["train"]
         lines.append("Use it frozen: \(frozen?["reason"]?.stringValue ?? "not known.")")

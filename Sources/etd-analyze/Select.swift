@@ -79,9 +79,9 @@ struct Select: ParsableCommand {
             ).run()
             folders.insert(out, at: 0)
         }
-        let (record, folder) = try SelectRun(
+        let (record, folder, path) = try SelectRun(
             runs: folders, out: out, seed: seed, resamples: resamples
         ).run()
-        try Terminal.write(SelectRun.summary(record, run: folder))
+        try Terminal.write(SelectRun.summary(record, run: folder, model: path))
     }
 }

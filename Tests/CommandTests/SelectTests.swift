@@ -42,6 +42,8 @@ import Testing
         #expect(result.text.contains("Use it frozen: "))
         #expect(result.text.contains("Train it: "))
         #expect(result.text.contains("needs use"))
+        // What it names next runs as it stands: with the model's own path.
+        #expect(result.text.contains("etd score --model \(model.path) --split "))
         let json = try JSON.read(path: model.file("run/split.json"))
         #expect(try SchemaValidator("split").problems(json) == [])
         #expect(json["method"]?.stringValue == "verdict")
@@ -86,6 +88,6 @@ import Testing
         let result = try select([model.file("run")])
         #expect(result.code == 0, "\(result)")
         #expect(result.text.contains("No causal evidence"))
-        #expect(result.text.contains("etd-analyze probe --model MODEL --relevance"))
+        #expect(result.text.contains("etd-analyze probe --model \(model.path) --relevance"))
     }
 }
