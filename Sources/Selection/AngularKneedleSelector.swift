@@ -85,7 +85,7 @@ public struct AngularKneedleSelector: Sendable, Equatable {
             case nil: "Kneedle gives no split: \(conditions)."
             case let split? where problems.isEmpty:
                 "Kneedle's \(split.notation) is unstable: only "
-                    + "\(Int((100 * (confidence ?? 0)).rounded())) % of resamples of the documents give a "
+                    + "\(Verdict.percent(confidence ?? 0)) of resamples of the documents give a "
                     + "think block within one layer of it at both ends."
             case let split?: "Kneedle's \(split.notation) is degenerate: \(conditions)."
             }

@@ -182,7 +182,7 @@ public struct Verdict: Sendable {
             + "candidate's at both ends (pure noise gives about 28 %). More items make it clearer."
     }
 
-    private static func percent(_ share: Double) -> String {
+    static func percent(_ share: Double) -> String {
         "\(Int((100 * share).rounded())) %"
     }
 

@@ -42,7 +42,7 @@ import Testing
         #expect(result.text.contains("Use it frozen: "))
         #expect(result.text.contains("Train it: "))
         #expect(result.text.contains("needs use"))
-        // What it names next runs as it stands: with the model's own path.
+        // What it names next has the model's own path.
         #expect(result.text.contains("etd score --model \(model.path) --split "))
         let json = try JSON.read(path: model.file("run/split.json"))
         #expect(try SchemaValidator("split").problems(json) == [])
