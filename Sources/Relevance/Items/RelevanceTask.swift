@@ -31,21 +31,33 @@ public struct TaskLevel: Sendable, Equatable, CustomStringConvertible {
             + [TaskLevel(task: task, difficulty: standard, shots: 5)]
     }
 
+    /// Questions in a row that have the same worked examples: as many as run them once together.
+    static let questionsOfExamples = 10
+    /// Sets of worked examples, dealt out in turn.
+    static let exampleSets = 30
+
     /// Questions of this level, each with every class as an option; the same seed gives the same ones, and
-    /// the first n of more are those of n.
+    /// the first n of more are those of n. Worked examples vary, so that the luck of five of them does not
+    /// decide what the model can do; none is the question itself.
     /// - Throws: `ProbeTaskError.exhausted`.
     public func questions(_ count: Int, seed: UInt64) throws(ProbeTaskError) -> [TaskQuestion] {
+        // One more than is shown, in place of one that is the question.
+        let each = shots > 0 ? shots + 1 : 0
         let examples = try task.items(
-            count: shots, difficulty: difficulty, seed: seed, stream: "examples")
-        let head = examples.map { "\($0.text) \($0.label)\n" }.joined()
-        return try task.items(count: count, difficulty: difficulty, seed: seed, stream: "items")
-            .map { example in
-                TaskQuestion(
-                    context: head + example.text, options: task.classes.map { " " + $0 },
-                    gold: task.classes.firstIndex(of: example.label) ?? 0,
-                    foil: example.foil.flatMap { task.classes.firstIndex(of: $0) },
-                    template: example.template ?? 0)
-            }
+            count: each * Self.exampleSets, difficulty: difficulty, seed: seed, stream: "examples")
+        let questions = try task.items(
+            count: count, difficulty: difficulty, seed: seed, stream: "items")
+        return questions.enumerated().map { index, question in
+            let set = index / Self.questionsOfExamples % Self.exampleSets
+            let shown = examples[set * each..<(set + 1) * each]
+                .filter { $0.text != question.text }.prefix(shots)
+            return TaskQuestion(
+                context: shown.map { "\($0.text) \($0.label)\n" }.joined() + question.text,
+                options: task.classes.map { " " + $0 },
+                gold: task.classes.firstIndex(of: question.label) ?? 0,
+                foil: question.foil.flatMap { task.classes.firstIndex(of: $0) },
+                template: question.template ?? 0)
+        }
     }
 }
 
