@@ -224,7 +224,9 @@ let package = Package(
         .testTarget(
             name: "RelevanceTests",
             dependencies: [
-                "Files", "Statistics", "Probing", "Scans", "Evaluation", "Relevance",
+                "Files", "Statistics", "Tensors", "Tokenizers", "Checkpoints", "Models",
+                "ModelStore",
+                "Probing", "Scans", "Evaluation", "Relevance",
                 "TestSupport",
             ]),
         .testTarget(

@@ -51,25 +51,24 @@ struct RelevanceRun {
         let reader = ScanItemReader(
             tokenizer: loaded.lazyTokenizer, bos: bos, path: "relevance",
             vocabulary: loaded.model.configuration.vocabularySize)
-        var progress: ProgressReporter?
+        let progress = ProgressReporter(
+            label: "relevance", total: 0, unit: "token passes", quiet: quiet)
         let study = RelevanceStudy(
             model: loaded.model, settings: settings, reader: reader, text: text,
             isOver: { limit.map { clock.seconds >= $0 } ?? false },
-            progress: { progress?.advance(by: $0) })
-        progress = ProgressReporter(
-            label: "relevance", total: study.steps, unit: "layer passes", quiet: quiet)
+            progress: progress.take)
         let result: RelevanceStudy.Result
         do {
             result = try study.run()
         } catch {
-            progress?.abandon()
+            progress.abandon()
             if let error = error as? ModelError {
                 throw CommandError.pass(
                     path: loaded.checkpoint.path, problem: error.description)
             }
             throw error
         }
-        progress?.finish()
+        progress.finish()
         return Outcome(
             study: result, record: record(result, settings), documents: text.count,
             seconds: clock.seconds)
@@ -111,6 +110,15 @@ struct RelevanceRun {
                 "gate": result.gateSeconds, "read_forward": result.readForwardSeconds,
                 "read_fit": result.readFitSeconds, "use": result.useSeconds,
             ])
+    }
+}
+
+extension ProgressReporter {
+    func take(_ progress: ScanProgress) {
+        switch progress {
+        case .done(let count): advance(by: count)
+        case .planned(let count): plan(count)
+        }
     }
 }
 

@@ -81,7 +81,7 @@ public struct ScanRun {
         let journal = Paths.join(folder, Self.journal)
         if overwrite { unlink(journal) }
         let progress = ProgressReporter(
-            label: "scanning", total: Self.amount(job), unit: "window passes", quiet: quiet)
+            label: "scanning", total: 0, unit: "token passes", quiet: quiet)
         let limit = options.budget?.seconds
         let result: Scan.Result
         do {
@@ -90,7 +90,7 @@ public struct ScanRun {
                 key: key(loaded, job, source, text),
                 isOver: {
                     limit.map { ProcessInfo.processInfo.systemUptime - start >= $0 } ?? false
-                }, progress: { progress.advance(by: $0) })
+                }, progress: progress.take)
         } catch {
             progress.abandon()
             if let error = error as? ModelError {
@@ -129,15 +129,6 @@ public struct ScanRun {
     }
 
     /// Window passes when no window leaves the race.
-    private static func amount(_ job: Scan.Job) -> Int {
-        let items = job.items.count
-        guard job.races else { return job.windows.count * (items + job.documents.count) }
-        let confirmed = ScanKind.allCases.reduce(0) { sum, kind in
-            sum + min(Scan.mostConfirmed, job.windows.count { $0.kind == kind })
-        }
-        return job.windows.count * ((items + 1) / 2 + job.documents.count) + confirmed * (items / 2)
-    }
-
     // MARK: Input
 
     private typealias Items = (

@@ -50,41 +50,55 @@ public struct RelevanceStudy {
     private let search: GateSearch
     private let text: [Document]
     private let isOver: () -> Bool
-    private let progress: (Int) -> Void
+    private let work: Meter
 
     /// - Parameters:
     ///   - reader: makes items of texts.
     ///   - text: plain text that USE's damage is compared with; of two tokens or more each.
     ///   - isOver: asked as often as every few seconds; true ends the study with what there is.
-    ///   - progress: gets steps, of which there are `steps`.
+    ///   - progress: gets what is planned, then what was done.
     public init(
         model: Transformer, settings: Settings, reader: ScanItemReader, text: [Document],
-        isOver: @escaping () -> Bool, progress: @escaping (Int) -> Void
+        isOver: @escaping () -> Bool, progress: @escaping (ScanProgress) -> Void
     ) {
         self.model = model
         self.settings = settings
         search = GateSearch(model: model, reader: reader, seed: settings.seed)
         self.text = text
         self.isOver = isOver
-        self.progress = progress
+        work = Meter(report: progress)
     }
 
     private var layers: Int { model.configuration.layerCount }
 
-    /// Layer passes, items × layers, when every task passes at its last level.
-    public var steps: Int {
-        let gate = settings.tasks.reduce(TaskGate.items) { $0 + GateSearch.most($1) }
-        let read = settings.tasks.count * settings.readItems
-        return layers * (gate + read) + useSteps
+    /// Plans the most that may come: every task passes, at its longest level. An item that runs once through all
+    /// layers counts two token passes a token.
+    private func plan() throws {
+        var longest = 1
+        for task in settings.tasks {
+            work.plan(.gate(task.name), 2 * (try search.most(task)))
+            let rows = try TaskLevel.levels(of: task).map(search.rows).max() ?? 1
+            work.plan(.read(task.name), 2 * rows * settings.readItems)
+            longest = max(longest, rows)
+        }
+        let text = skips([], text).textPasses(model: model)
+        work.plan(.use, layers * longest * settings.useItems + text)
+        let facts = try search.knowledge(10).map(\.rows).max() ?? 1
+        work.plan(.knowledge, (layers + 2) * facts * settings.useItems)
     }
 
-    private var useSteps: Int {
-        2 * layers * (settings.useItems + text.count)
+    private func skips(_ items: [ScanItem], _ documents: [Document]) -> Scan.Job {
+        Scan.Job(
+            windows: (0..<layers).map { ScanWindow(kind: .skip, start: $0, length: 1) },
+            items: items, documents: documents, races: false, seed: settings.seed,
+            skipEffect: true)
     }
 
     /// - Throws: `RelevanceError`, `ModelError`, `ProbeTaskError`, `ScanError`.
     public func run() throws -> Result {
         var result = Result()
+        try plan()
+        defer { work.endAll() }
         let clock = ContinuousClock()
         func timed<Value>(_ seconds: inout Double, _ body: () throws -> Value) rethrows -> Value {
             let start = clock.now
@@ -98,23 +112,26 @@ public struct RelevanceStudy {
                 break
             }
             result.trials += try timed(&gateSeconds) {
-                try search.trials(task) { progress($0 * layers) }
+                try search.trials(task) { work.done(.gate(task.name), 2 * $0) }
             }
+            work.end(.gate(task.name))
+            guard let level = result.trials.last, level.gate.passes else {
+                work.end(.read(task.name))
+                continue
+            }
+            work.limit(
+                .read(task.name), to: 2 * settings.readItems * (try search.rows(level.level)))
         }
         result.gateSeconds = gateSeconds
         guard !result.trials.isEmpty else { throw RelevanceError.budget(part: "the gate") }
         let passed = result.passed.map(\.level)
-        guard !passed.isEmpty else {
-            progress(layers * settings.tasks.count * settings.readItems + useSteps)
-            return result
-        }
+        guard !passed.isEmpty else { return result }
 
         // USE first: it is the headline, and READ's tasks can be cut off one by one.
         let start = clock.now
         try measureUse(passed, &result)
         result.useSeconds = (clock.now - start) / .seconds(1)
 
-        progress((settings.tasks.count - passed.count) * settings.readItems * layers)
         for level in passed {
             guard !isOver() else {
                 result.isComplete = false
@@ -130,32 +147,33 @@ public struct RelevanceStudy {
 
     private func measureUse(_ passed: [TaskLevel], _ result: inout Result) throws {
         let each = max(2, settings.useItems / passed.count)
-        result.use = try use(passed.flatMap { try search.items($0, each) }, &result)
+        result.use = try use(passed.flatMap { try search.items($0, each) }, .use, &result)
         guard !isOver() else {
             result.isComplete = false
             return
         }
         let knowledge = try search.knowledge(min(settings.useItems, KnowledgeItems.most))
-        let gate = try search.gate(knowledge) { progress($0 * layers) }
+        let gate = try search.gate(knowledge) { work.done(.knowledge, 2 * $0) }
         result.knowledgeGate = gate
-        if gate.passes {
-            result.knowledge = try use(knowledge, &result)
-        } else {
-            progress(layers * (settings.useItems + text.count))
-        }
+        if gate.passes { result.knowledge = try use(knowledge, .knowledge, &result) }
     }
 
     /// A skip scan of single layers and what it says.
-    private func use(_ items: [ScanItem], _ result: inout Result) throws -> UseScore? {
-        let windows = (0..<layers).map { ScanWindow(kind: .skip, start: $0, length: 1) }
+    private func use(
+        _ items: [ScanItem], _ part: Meter.Part, _ result: inout Result
+    ) throws -> UseScore? {
         // The text's damage is the same for every kind of items.
         let known = result.scans.first { $0.job.documents.count == text.count }
         let scan = try Scan.run(
-            Scan.Job(
-                windows: windows, items: items, documents: known == nil ? text : [],
-                races: false, seed: settings.seed, skipEffect: true),
-            model: model, isOver: isOver, progress: progress)
-        if known != nil { progress(layers * text.count) }
+            skips(items, known == nil ? text : []), model: model, isOver: isOver
+        ) { progress in
+            switch progress {
+            case .planned(let count) where count > 0: work.limit(part, to: count)
+            case .planned: break
+            case .done(let count): work.done(part, count)
+            }
+        }
+        work.end(part)
         result.scans.append(scan)
         if scan.stopped { result.isComplete = false }
         return Self.use(scan, text: known ?? scan, seed: settings.seed)
@@ -212,7 +230,6 @@ public struct RelevanceStudy {
         guard let questions = try questions(level) else {
             result.unread.append(
                 (level.description, "it has not \(settings.readItems) different questions"))
-            progress(settings.readItems * layers)
             return
         }
         let items = try search.items(questions, task: level.description)
@@ -224,13 +241,13 @@ public struct RelevanceStudy {
                         ? "it has no foil"
                         : "an answer has no token of its own in this model's tokenizer"
                 ))
-            progress(settings.readItems * layers)
             return
         }
         let store = FeatureStore(
             boundaries: layers + 1, rows: items.count, width: model.configuration.hiddenSize)
         let isWhole = try ItemStates.read(
-            items, model: model, isOver: isOver, progress: { progress($0 * layers) },
+            items, model: model, isOver: isOver,
+            progress: { work.done(.read(level.task.name), 2 * $0) },
             store: { store.set($0, row: $1, $2) })
         let ran = clock.now
         result.readForwardSeconds += (ran - start) / .seconds(1)
@@ -249,6 +266,40 @@ public struct RelevanceStudy {
         }
         result.readFitSeconds += (clock.now - ran) / .seconds(1)
     }
+}
+
+/// Work that is planned, by part: a part that turns out smaller gives the rest back.
+private final class Meter {
+    enum Part: Hashable {
+        case gate(String)
+        case use, knowledge
+        case read(String)
+    }
+
+    private let report: (ScanProgress) -> Void
+    private var left: [Part: Int] = [:]
+
+    init(report: @escaping (ScanProgress) -> Void) { self.report = report }
+
+    func plan(_ part: Part, _ count: Int) {
+        left[part, default: 0] += count
+        report(.planned(count))
+    }
+
+    func done(_ part: Part, _ count: Int) {
+        left[part, default: 0] -= count
+        report(.done(count))
+    }
+
+    /// Says that the part has `count` left.
+    func limit(_ part: Part, to count: Int) {
+        report(.planned(count - left[part, default: 0]))
+        left[part] = count
+    }
+
+    func end(_ part: Part) { limit(part, to: 0) }
+
+    func endAll() { for part in left.keys { end(part) } }
 }
 
 /// Why relevance cannot be measured.

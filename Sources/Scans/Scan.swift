@@ -101,7 +101,7 @@ public final class Scan {
     private let effects: [TextEffect?]
     private let journal: ScanJournal?
     private let isOver: () -> Bool
-    private let progress: (Int) -> Void
+    private let progress: (ScanProgress) -> Void
     private var result: Result
 
     /// Whether `isOver` has said so.
@@ -109,10 +109,10 @@ public final class Scan {
 
     /// - Parameters:
     ///   - isOver: asked between windows; true ends the scan after the window that runs.
-    ///   - progress: gets the windows that were measured, each times its items or documents.
+    ///   - progress: gets what is planned, then what was done.
     private init(
         _ job: Job, model: Transformer, journal: ScanJournal?, isOver: @escaping () -> Bool,
-        progress: @escaping (Int) -> Void
+        progress: @escaping (ScanProgress) -> Void
     ) throws {
         self.job = job
         self.model = model
@@ -139,7 +139,8 @@ public final class Scan {
     /// - Throws: `ScanError.budget`, `ModelError`, `FileError`.
     public static func run(
         _ job: Job, model: Transformer, journalAt path: String? = nil, key: String = "",
-        isOver: @escaping () -> Bool = { false }, progress: @escaping (Int) -> Void = { _ in }
+        isOver: @escaping () -> Bool = { false },
+        progress: @escaping (ScanProgress) -> Void = { _ in }
     ) throws -> Result {
         let journal = try path.map { try ScanJournal(path: $0, key: key) }
         let scan = try Scan(
@@ -188,6 +189,10 @@ public final class Scan {
     // MARK: The order of things
 
     private func run() throws {
+        progress(
+            .planned(
+                job.allPasses(
+                    search: result.search, confirmation: result.confirmation, model: model)))
         try measureBase()
         let textUnits = units("text", Array(job.documents.indices)) { [job.documents[$0].request] }
         var text = textUnits[...]
@@ -218,7 +223,8 @@ public final class Scan {
             end = min(search.count, 2 * end)
             if job.races {
                 let kept = survivors(alive, Array(search[..<seen]))
-                progress((alive.count - kept.count) * (search.count - seen))
+                let rest = search[seen...].reduce(0) { $0 + job.items[$1].rows }
+                progress(.planned(-(alive.count - kept.count) * rest))
                 alive = kept
             }
         }
@@ -340,7 +346,7 @@ public final class Scan {
     }
 
     /// log P of each option of `items` in the model as it is, in nats.
-    /// - Parameter progress: gets the items that went through.
+    /// - Parameter progress: gets the tokens that ran.
     /// - Throws: `ModelError`.
     public static func optionLogProbabilities(
         _ items: [ScanItem], model: Transformer, progress: (Int) -> Void = { _ in }
@@ -351,7 +357,7 @@ public final class Scan {
             for (member, sums) in zip(unit.members, try plain(unit, passes)) {
                 found[member] = sums
             }
-            progress(unit.members.count)
+            progress(unit.members.reduce(0) { $0 + items[$1].rows })
         }
         return found
     }
@@ -377,13 +383,15 @@ public final class Scan {
                 }
             }
         }
-        progress(windows.count { known[$0] != nil } * unit.members.count)
+        let found = windows.count { known[$0] != nil }
+        progress(.planned(-found * passes(unit, isText: isText)))
     }
 
     private func run(
         _ unit: ScanUnit, _ windows: [Int], isText: Bool
     ) throws -> [Int: [Double]] {
         let batches = unit.batches(model)
+        let passes = passes(unit, isText: isText)
         var sums: [Int: [[Double]]] = [:]
         /// By window and member.
         var extras: [Int: [Int: [Double]]] = [:]
@@ -408,7 +416,7 @@ public final class Scan {
                         }
                     }
                     ran.insert(index)
-                    if batches.count == 1 { progress(unit.members.count) }
+                    if batches.count == 1 { progress(.done(passes)) }
                     isStopped = isOver()
                     return !isStopped
                 }
@@ -416,7 +424,7 @@ public final class Scan {
             for text in texts { text.rest() }
             finished.formIntersection(ran)
         }
-        if batches.count > 1 { progress(finished.count * unit.members.count) }
+        if batches.count > 1 { progress(.done(finished.count * passes)) }
         var values: [Int: [Double]] = [:]
         for index in finished {
             guard let own = sums[index] else { continue }
@@ -429,6 +437,15 @@ public final class Scan {
         }
         if !values.isEmpty { try journal?.record(unit.name, values) }
         return values
+    }
+
+    /// Token passes of one window over the unit.
+    private func passes(_ unit: ScanUnit, isText: Bool) -> Int {
+        unit.members.reduce(0) { sum, member in
+            sum
+                + (isText
+                    ? job.passes(job.documents[member], model: model) : job.items[member].rows)
+        }
     }
 
     private static func spread(

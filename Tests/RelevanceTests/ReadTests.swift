@@ -75,7 +75,7 @@ private struct Plant {
     /// standard errors.
     @Test func nothingIsFoundInNothing() throws {
         var mistaken = 0
-        let runs = 100
+        let runs = 200
         for run in 0..<runs {
             let task = try #require(
                 Plant(nil, strength: 0, seed: UInt64(1000 + run)).task(swaps: 39, seed: UInt64(run))

@@ -21,31 +21,39 @@ public struct GateSearch {
         self.seed = seed
     }
 
-    /// Items that the gate runs of one task at most.
-    public static func most(_ task: GeneratedTask) -> Int {
-        (TaskLevel.levels(of: task).count - 1) * TaskGate.earlyItems + TaskGate.items
+    /// Mean tokens of an item of a level, by its first ten.
+    func rows(_ level: TaskLevel) throws -> Int {
+        let sample = try items(level, 10)
+        return sample.reduce(0) { $0 + $1.rows } / sample.count
+    }
+
+    /// Tokens that the gate runs of one task at most.
+    func most(_ task: GeneratedTask) throws -> Int {
+        let levels = TaskLevel.levels(of: task)
+        return try levels.enumerated().reduce(0) { sum, entry in
+            let isLast = entry.offset == levels.count - 1
+            return try sum
+                + (isLast ? TaskGate.items : TaskGate.earlyItems) * rows(entry.element)
+        }
     }
 
     /// Tries levels until one passes. A level that is clearly without information after the first items is
     /// given up; one whose items exceed the model's context is not tried. Where none can be tried, the gate
     /// of no items stands for the task.
-    /// - Parameter progress: gets the items that went through, `most` in all however many are tried.
+    /// - Parameter progress: gets the tokens that ran.
     /// - Throws: `ModelError`, `ProbeTaskError`, `ScanError`.
     public func trials(
         _ task: GeneratedTask, levels: [TaskLevel]? = nil, progress: (Int) -> Void
     ) throws -> [Trial] {
         var trials: [Trial] = []
-        var used = 0
         let levels = levels ?? TaskLevel.levels(of: task)
         for level in levels {
             let items = try self.items(level, TaskGate.items)
             guard items.allSatisfy(fits) else { continue }
             var found: [[Double]] = []
             for range in [0..<TaskGate.earlyItems, TaskGate.earlyItems..<items.count] {
-                found += try Scan.optionLogProbabilities(Array(items[range]), model: model) {
-                    progress($0)
-                    used += $0
-                }
+                found += try Scan.optionLogProbabilities(
+                    Array(items[range]), model: model, progress: progress)
                 let gate = TaskGate(
                     found, gold: items.prefix(found.count).map(\.gold), isCalibrated: true)
                 if found.count < items.count, gate.z >= TaskGate.leastEarly { continue }
@@ -54,7 +62,6 @@ public struct GateSearch {
             }
             if trials.last?.gate.passes == true { break }
         }
-        progress(max(0, Self.most(task) - used))
         if trials.isEmpty, let level = levels.first {
             trials.append(
                 Trial(level: level, gate: TaskGate([], gold: [], isCalibrated: true)))

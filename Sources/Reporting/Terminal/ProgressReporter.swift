@@ -34,6 +34,7 @@ public struct ProgressOutput: Sendable {
 /// Safe to call from several threads at once.
 public final class ProgressReporter: Sendable {
     private struct State {
+        var total: Int
         var done = 0
         /// Done before this job began: counts for the bar, not for the rate.
         var skipped = 0
@@ -46,12 +47,11 @@ public final class ProgressReporter: Sendable {
     }
 
     private let label: String
-    private let total: Int
     private let unit: String
     private let output: ProgressOutput?
     private let now: @Sendable () -> Double
     private let start: Double
-    private let state = Mutex(State())
+    private let state: Mutex<State>
 
     /// Seconds between redraws on a terminal.
     static let redrawInterval = 0.1
@@ -70,7 +70,7 @@ public final class ProgressReporter: Sendable {
         now: @escaping @Sendable () -> Double = { ProcessInfo.processInfo.systemUptime }
     ) {
         self.label = TerminalText.visible(label)
-        self.total = max(0, total)
+        state = Mutex(State(total: max(0, total)))
         self.unit = unit
         self.output = quiet ? nil : output
         self.now = now
@@ -83,6 +83,11 @@ public final class ProgressReporter: Sendable {
             state.done += max(0, count)
             state.skipped += max(0, count)
         }
+    }
+
+    /// Says that there are `count` more units than was known; fewer where negative.
+    public func plan(_ count: Int) {
+        state.withLock { $0.total = max(0, $0.total + count) }
     }
 
     /// Adds `count` finished units. After `finish` it does nothing.
@@ -102,7 +107,7 @@ public final class ProgressReporter: Sendable {
                 guard state.shown == nil || waited >= Self.redrawInterval else { return }
                 output.write("\r" + line(state, time).bar(width: output.width()) + "\u{1B}[K")
             } else {
-                let tenth = (state.done - last.done) * 10 >= max(1, total)
+                let tenth = (state.done - last.done) * 10 >= max(1, state.total)
                 guard
                     waited >= Self.longLineInterval || waited >= Self.lineInterval && tenth
                 else { return }
@@ -136,7 +141,7 @@ public final class ProgressReporter: Sendable {
 
     private func line(_ state: State, _ time: Double) -> ProgressLine {
         var line = ProgressLine(
-            label: label, done: state.done, total: total, unit: unit, elapsed: time - start)
+            label: label, done: state.done, total: state.total, unit: unit, elapsed: time - start)
         line.skipped = state.skipped
         line.pace = state.pace.rate
         line.note = state.note

@@ -57,7 +57,7 @@ public enum ItemStates {
                 }
                 for text in batch.texts { text.rest() }
             }
-            progress(unit.members.count)
+            progress(unit.members.reduce(0) { $0 + items[$1].rows })
         }
         return true
     }
