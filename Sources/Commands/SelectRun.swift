@@ -8,6 +8,17 @@ import Records
 import Reporting
 import Selection
 
+/// A factor on the model's executed layers, such as `1.5x`.
+public struct Overhead: ExpressibleByArgument, Equatable, Sendable {
+    public var factor: Double
+
+    public init?(argument: String) {
+        let digits = argument.hasSuffix("x") ? String(argument.dropLast()) : argument
+        guard let factor = Double(digits), factor.isFinite, factor > 1 else { return nil }
+        self.factor = factor
+    }
+}
+
 /// `etd-analyze select` from runs to a split file and a report.
 public struct SelectRun {
     var runs: [String]
@@ -15,18 +26,25 @@ public struct SelectRun {
     var out: String?
     var seed: UInt64
     var resamples: Int
+    var maximumOverhead: Double
 
-    public init(runs: [String], out: String?, seed: UInt64, resamples: Int) {
+    /// - Parameter maximumOverhead: executed layers over the model's that a recommendation may have.
+    public init(
+        runs: [String], out: String?, seed: UInt64, resamples: Int,
+        maximumOverhead: Double = .infinity
+    ) {
         self.runs = runs
         self.out = out
         self.seed = seed
         self.resamples = resamples
+        self.maximumOverhead = maximumOverhead
     }
 
     /// Reads, weighs, writes; gives the record, where it went, and the model's path for the next command.
     public func run() throws -> (record: SplitRecord, path: String, model: String) {
         let evidence = try SavedEvidence.read(runs)
-        let verdict = Verdict(evidence, resamples: resamples, seed: seed)
+        let verdict = Verdict(
+            evidence, resamples: resamples, maximumOverhead: maximumOverhead, seed: seed)
         let record = verdict.record(
             evidence, cost: Self.costs(of: evidence.model), createdBy: Product.createdBy)
         let folder = out ?? runs[0]

@@ -24,6 +24,7 @@ extension Verdict {
             fingerprint: evidence.model.fingerprint, method: Self.method, split: split,
             recommendedIterations: frozenSplit != nil && frozenSplit == split
                 ? frozen.recommended?.iterations : nil,
+            maximumIterations: split.flatMap(mostIterations),
             confidence: split == nil ? nil : train.confidence,
             abstention: split == nil ? train.abstention : nil,
             alternatives: alternatives(besides: split, view),
@@ -34,6 +35,13 @@ extension Verdict {
             cost: (split ?? best?.split).map(cost) ?? [], createdBy: createdBy)
         record.verdict = json
         return record
+    }
+
+    /// The greatest k within the overhead; nil where it has no limit.
+    private func mostIterations(_ split: Split) -> Int? {
+        guard maximumOverhead.isFinite else { return nil }
+        let more = (maximumOverhead - 1) * Double(split.layers) / Double(split.think)
+        return 1 + Int(more + 1e-9)
     }
 
     /// The other candidates; without any, what selectors propose.
@@ -86,6 +94,17 @@ extension Verdict {
                         ]
                     }),
             ],
+            "max_overhead": .number(maximumOverhead.isFinite ? maximumOverhead : nil),
+            "front": .array(
+                front.map { offer in
+                    [
+                        "kind": .string(offer.kind), "start": .number(offer.start),
+                        "length": .number(offer.length), "iterations": .number(offer.iterations),
+                        "overhead": .number(offer.overhead),
+                        "margin_delta": .number(offer.change),
+                        "confirmed": .bool(offer.isConfirmed),
+                    ]
+                }),
             "resamples": .number(resamples),
             "stability": .object(
                 JSON.Object(

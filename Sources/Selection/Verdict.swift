@@ -65,16 +65,24 @@ public struct Verdict: Sendable {
     /// What was not measured, by selector title.
     public var missing: OrderedDictionary<String, [EvidenceNeed]>
     public var resamples: Int
+    /// Executed layers over the model's that a recommendation may have.
+    public var maximumOverhead: Double
+    public var front: [Offer]
 
     /// The confidence below which nothing is proposed. Three parts of pure noise reach about .28.
     public static let leastConfidence = 0.5
 
+    /// - Parameters:
+    ///   - maximumOverhead: executed layers over the model's; windows that run more are not recommended.
     public init(
-        _ evidence: SavedEvidence, resamples: Int = EvidenceResampler.resamples, seed: UInt64 = 0
+        _ evidence: SavedEvidence, resamples: Int = EvidenceResampler.resamples,
+        maximumOverhead: Double = .infinity, seed: UInt64 = 0
     ) {
         let view = EvidenceView(evidence)
         self.resamples = resamples
-        frozen = Self.frozen(evidence, seed: seed)
+        self.maximumOverhead = maximumOverhead
+        frozen = Self.frozen(evidence, maximumOverhead: maximumOverhead, seed: seed)
+        front = Self.front(evidence, maximumOverhead: maximumOverhead)
         missing = [:]
         var fed: [(selector: Selector, proposal: Split?)] = []
         for selector in Selector.all {
@@ -265,82 +273,5 @@ public struct Verdict: Sendable {
             }
         }
         return all
-    }
-
-    // MARK: Use it frozen
-
-    private static func frozen(_ evidence: SavedEvidence, seed: UInt64) -> Frozen {
-        let none = { (reason: String) in
-            Frozen(recommended: nil, confirmed: [], upperBound: nil, reason: reason)
-        }
-        guard let scans = evidence.scans else {
-            return none(
-                "Nothing was looped: `etd-analyze scan` measures what a looped window gains.")
-        }
-        let kept = scans.isConfirmation.indices.filter { scans.isConfirmation[$0] }
-        let windows = scans.windows.filter { window in
-            ["loop", "half", "damped", "heun", "rk4"].contains(window.kind)
-                && (window.iterations ?? 1) > 1 && kept.contains { window.margins[$0].isFinite }
-        }
-        guard !windows.isEmpty else {
-            return none(
-                "No looped window was confirmed on items of its own: a scan with racing and items, run "
-                    + "to its end, confirms its best.")
-        }
-        let seen = kept.filter { item in windows.allSatisfy { $0.margins[item].isFinite } }
-        guard seen.count >= 20 else {
-            return none(
-                "Only \(seen.count) confirmation items were seen by every confirmed window; a verdict "
-                    + "needs 20 or more.")
-        }
-        let values = seen.map { item in windows.map { $0.margins[item] } }
-        let band = MeanBand(values, seed: seed)
-        let order = windows.indices.sorted { band.means[$0] > band.means[$1] }
-        let confirmed = order.map { index in
-            Confirmed(
-                kind: windows[index].kind, start: windows[index].start,
-                length: windows[index].length, iterations: windows[index].iterations ?? 1,
-                items: seen.count, change: band.means[index], low: band.bandLow[index],
-                high: band.bandHigh[index])
-        }
-        let bound = band.upperBound.max() ?? .nan
-        let best = order[0]
-        func cost(_ index: Int) -> Int {
-            windows[index].length * ((windows[index].iterations ?? 1) - 1)
-        }
-        let rivals = windows.indices.filter { $0 != best && cost($0) == cost(best) }
-        let beaten = rivals.allSatisfy { rival in
-            let difference = MeanBand(values.map { [$0[best] - $0[rival]] }, seed: seed)
-            return difference.low[0] > 0
-        }
-        let gains = confirmed[0].low > 0
-        let text = String(significant(bound))
-        let reason =
-            if gains, beaten {
-                "On items that chose nothing, \(name(confirmed[0])) gains "
-                    + "\(significant(confirmed[0].change)) nats of margin, at least "
-                    + "\(significant(confirmed[0].low)) of them for all confirmed windows together"
-                    + (rivals.isEmpty
-                        ? "; no other window of the same cost was confirmed."
-                        : ", and beats the "
-                            + "\(rivals.count) confirmed at the same cost.")
-            } else if gains {
-                "\(name(confirmed[0])) gains, but not clearly more than another window of the same cost."
-            } else {
-                "No window of this frozen model gains more than \(text) nats of margin "
-                    + "(95 %, \(windows.count) confirmed windows together)."
-            }
-        return Frozen(
-            recommended: gains && beaten ? confirmed[0] : nil, confirmed: confirmed,
-            upperBound: bound, reason: reason)
-    }
-
-    private static func name(_ window: Confirmed) -> String {
-        "\(window.kind) of layers \(window.start)-\(window.start + window.length - 1) × "
-            + "\(window.iterations)"
-    }
-
-    private static func significant(_ value: Double) -> Double {
-        (value * 1000).rounded() / 1000
     }
 }

@@ -57,6 +57,12 @@ struct Select: ParsableCommand {
     @Option(help: ArgumentHelp("Draws the resamples.", valueName: "n"))
     var seed: UInt64 = 0
 
+    @Option(
+        help: ArgumentHelp(
+            "Recommend nothing that runs more layers than this many times the model's, such as 1.5x.",
+            valueName: "factor"))
+    var maxOverhead: Overhead?
+
     func validate() throws {
         guard model != nil || !runs.isEmpty else {
             throw ValidationError("Give a run folder, or --model with --out to make one.")
@@ -80,7 +86,8 @@ struct Select: ParsableCommand {
             folders.insert(out, at: 0)
         }
         let (record, folder, path) = try SelectRun(
-            runs: folders, out: out, seed: seed, resamples: resamples
+            runs: folders, out: out, seed: seed, resamples: resamples,
+            maximumOverhead: maxOverhead?.factor ?? .infinity
         ).run()
         try Terminal.write(SelectRun.summary(record, run: folder, model: path))
     }

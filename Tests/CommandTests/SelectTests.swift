@@ -77,6 +77,7 @@ import Testing
             ([model.file("nowhere")], 1, "layers.json"),
             ([], 64, "run"),
             ([model.file("run"), "--resamples", "3"], 64, "--resamples"),
+            ([model.file("run"), "--max-overhead", "1x"], 64, "--max-overhead"),
             (["--model", model.path], 64, "--model needs --out"),
             ([model.file("run"), "--budget", "3min"], 64, "--budget"),
         ] as [([String], Int32, String)] {

@@ -143,4 +143,47 @@ import Testing
         #expect(read.json.text() == text)
         #expect(read.split != nil && (read.confidence ?? 0) >= 0.5)
     }
+
+    /// Gain against executed layers: only what no cheaper window beats, and nothing beyond the limit.
+    @Test func theFrontIsWhatNoCheaperWindowBeats() throws {
+        var evidence = evidence(seed: 6)
+        let items = 60
+        func window(_ length: Int, _ k: Int, _ gain: Double) -> SavedEvidence.Window {
+            .init(
+                kind: "loop", start: 4, length: length, iterations: k,
+                margins: Array(repeating: gain, count: items), nll: [])
+        }
+        evidence.scans = .init(
+            windows: [
+                window(2, 2, 0.1), window(2, 3, 0.3), window(3, 2, 0.05), window(4, 2, 0.2),
+                window(4, 3, 0.4), window(5, 2, -1), window(6, 3, 0.4),
+            ], isConfirmation: Array(repeating: false, count: items), scored: [])
+        func front(_ most: Double) -> [[Double]] {
+            Verdict(evidence, resamples: 100, maximumOverhead: most, seed: 1).front.map {
+                [Double($0.length), Double($0.iterations), $0.overhead]
+            }
+        }
+        // Twenty layers. 3 × 2 is dearer than 2 × 2 and gains less; 4 × 2 costs what 2 × 3 does.
+        #expect(front(.infinity) == [[2, 2, 1.1], [2, 3, 1.2], [4, 3, 1.4]])
+        #expect(front(1.25) == [[2, 2, 1.1], [2, 3, 1.2]])
+        #expect(front(1.01).isEmpty)
+    }
+
+    @Test func aRecommendationKeepsWithinTheOverhead() throws {
+        let evidence = evidence(planted: 7..<10, gain: 1.5, seed: 3)
+        func verdict(_ most: Double) -> Verdict {
+            Verdict(evidence, resamples: 100, maximumOverhead: most, seed: 1)
+        }
+        #expect(verdict(1.15).frozen.recommended?.start == 7)
+        let cheaper = verdict(1.1).frozen
+        #expect(cheaper.recommended?.start != 7)
+        #expect(cheaper.confirmed.allSatisfy { $0.length == 2 })
+        #expect(verdict(1.01).frozen.reason.contains("--max-overhead"))
+        let planted = Verdict(
+            self.evidence(planted: 6..<10, strength: 2, seed: 5), resamples: 100,
+            maximumOverhead: 1.5, seed: 9)
+        let record = planted.record(evidence, cost: { _ in [] }, createdBy: "test")
+        let think = try #require(record.split?.think)
+        #expect(record.maximumIterations == 1 + 10 / think)
+    }
 }

@@ -14,6 +14,7 @@ extension ReportContent {
             <h3>Use it frozen</h3>
             <p>\(reason)</p>
             \(confirmedTable(frozen?["confirmed"]?.arrayValue ?? []))
+            \(frontTable(verdict["front"]?.arrayValue ?? []))
             <h3>Train it</h3>
 
             """
@@ -65,6 +66,34 @@ extension ReportContent {
             <tbody>\(rows)</tbody></table></div>
             <p class="note">Nats, on confirmation items, which chose nothing; 95 % for all confirmed windows \
             together.</p>
+
+            """
+    }
+
+    /// Looped windows that no cheaper one beats.
+    private func frontTable(_ offers: [JSON]) -> Markup {
+        guard !offers.isEmpty else { return "" }
+        let rows = offers.prefix(12).map { offer -> Markup in
+            let start = offer["start"]?.intValue ?? 0
+            let last = start &+ (offer["length"]?.intValue ?? 1) &- 1
+            let isConfirmed = offer["confirmed"]?.boolValue == true
+            return """
+                <tr><th scope="row" class="text">\(offer["kind"]?.stringValue ?? "") × \
+                \(offer["iterations"]?.intValue ?? 0)</th><td class="text">\(start)–\(last)</td>\
+                <td>\(number(offer["overhead"]))×</td><td>\(number(offer["margin_delta"]))</td>\
+                <td class="text">\(isConfirmed ? "confirmation" : "search")</td></tr>
+
+                """
+        }
+        return """
+            <h4>What more layers buy</h4>
+            <div class="scroll" tabindex="0" role="group" aria-label="Gain against cost"><table><thead>\
+            <tr><th scope="col" class="text">Loop</th><th scope="col" class="text">Layers</th>\
+            <th scope="col" class="number">Executed layers</th>\
+            <th scope="col" class="number">Δ margin</th><th scope="col" class="text">Items</th></tr></thead>
+            <tbody>\(rows)</tbody></table></div>
+            <p class="note">Windows that no other beats at the same cost or less (the Pareto front), of those \
+            with a gain. Gains on search items flatter: the best of many was chosen on them.</p>
 
             """
     }
