@@ -130,7 +130,8 @@ let package = Package(
             dependencies: [
                 "Files", "Tensors", "Checkpoints", "Tokenizers", "Corpus", "Plans", "Models",
                 "Records", "Activations", "Analysis", "LensTraining", "Evaluation", "Inference",
-                "Selection", "Probing", "Scans", "Relevance", "ModelStore", "Export", "Reporting",
+                "Statistics", "Selection", "Probing", "Scans", "Relevance", "ModelStore", "Export",
+                "Reporting",
                 "CKernels",
                 .product(name: "OrderedCollections", package: "swift-collections"),
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
