@@ -92,6 +92,9 @@ public final class Scan {
     /// A window leaves the race where the mean of its paired differences to the best window of its kind
     /// lies further below 0 than this many standard errors (one-sided, .5 %).
     public static let dropLimit = 2.576
+    /// At most half of a kind's windows go on from a round, as in sequential halving (Karnin, Koren and Somekh
+    /// 2013), but for this many: the best of few are not told apart by a round.
+    public static let leastRacing = 8
     /// Windows of a kind that go to confirmation.
     public static let mostConfirmed = 5
 
@@ -265,7 +268,7 @@ public final class Scan {
             if let other = best[kind], let top = means[other], top >= mean { continue }
             best[kind] = window
         }
-        return alive.filter { window in
+        let near = alive.filter { window in
             guard means[window] != nil, let leader = best[job.windows[window].kind] else {
                 return false
             }
@@ -275,6 +278,12 @@ public final class Scan {
             let (mean, error) = ScanStatistics.mean(differences)
             return mean + Self.dropLimit * (error ?? .infinity) >= 0
         }
+        return ScanKind.allCases.flatMap { kind in
+            let all = alive.count { job.windows[$0].kind == kind }
+            return near.filter { job.windows[$0].kind == kind }
+                .sorted { (-(means[$0] ?? 0), $0) < (-(means[$1] ?? 0), $1) }
+                .prefix(max(Self.leastRacing, all / 2))
+        }.sorted()
     }
 
     private func finalists(_ alive: [Int], _ items: [Int]) -> [Int] {
