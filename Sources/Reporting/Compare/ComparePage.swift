@@ -11,7 +11,13 @@ public enum ComparePage {
         }
         let notes = comparison.notes.map { note -> Markup in "<li>\(note)</li>" }
         let list: Markup? = notes.isEmpty ? nil : "<ul class=\"note\">\(notes)</ul>"
-        let figures = comparison.rows.map { figure(comparison, $0) }
+        let pictures = comparison.rows.map { figure(comparison, $0) }
+        // Without differences a curve stands alone, and two of them fit beside each other.
+        let hasDifferences = comparison.rows.contains { row in
+            row.differences.contains { !$0.values.isEmpty }
+        }
+        let figures: Markup =
+            hasDifferences ? "\(pictures)" : "<div class=\"pair\">\(pictures)</div>"
         let page: Markup = """
             <!DOCTYPE html>
             <html lang="en">
@@ -54,21 +60,21 @@ public enum ComparePage {
             return """
                 <tr><th scope="row" class="text">\(CompareTable.letters[index])</th>\
                 <td class="text"><bdi>\(run.name)</bdi></td>\
-                <td class="text"><bdi>\(model.path)</bdi></td><td>\(model.layers)</td>\
-                <td>\(NumberText.grouped(run.layers.data.tokens))</td>\
-                <td class="text">\(run.layers.plan ?? "as it is")</td>\
                 <td class="text">\(strip(run))</td><td class="text">\(run.notation)</td>\
-                <td>\(run.split?.confidence.map { NumberText.percent($0) } ?? "–")</td></tr>
+                <td>\(run.split?.confidence.map { NumberText.percent($0) } ?? "–")</td>\
+                <td class="text">\(run.layers.plan ?? "as it is")</td><td>\(model.layers)</td>\
+                <td>\(NumberText.grouped(run.layers.data.tokens))</td>\
+                <td class="text"><bdi>\(CompareTable.name(model.path))</bdi></td></tr>
 
                 """
         }
         return """
             <div class="scroll" tabindex="0" role="group" aria-label="Runs"><table><thead><tr>\
             <th scope="col" class="text"></th><th scope="col" class="text">Run</th>\
-            <th scope="col" class="text">Model</th><th scope="col" class="number">Layers</th>\
-            <th scope="col" class="number">Tokens</th><th scope="col" class="text">Plan</th>\
             <th scope="col" class="text">Think block</th><th scope="col" class="text">Split</th>\
-            <th scope="col" class="number">Confidence</th></tr></thead>
+            <th scope="col" class="number">Confidence</th><th scope="col" class="text">Plan</th>\
+            <th scope="col" class="number">Layers</th><th scope="col" class="number">Tokens</th>\
+            <th scope="col" class="text">Model</th></tr></thead>
             <tbody>\(rows)</tbody></table></div>
 
             """
@@ -140,7 +146,7 @@ public enum ComparePage {
         }
         return """
             <figure><figcaption><h3>\(row.title)</h3><p>\(Prose.sentence(summary))</p></figcaption>\
-            <div class="pair">\(pictures)</div></figure>
+            \(pictures.count > 1 ? "<div class=\"pair\">\(pictures)</div>" : pictures[0])</figure>
 
             """
     }

@@ -31,7 +31,7 @@ public enum CompareTable {
         return text
     }
 
-    private static func name(_ path: String) -> String {
+    static func name(_ path: String) -> String {
         path.split(separator: "/").last.map(String.init) ?? path
     }
 
