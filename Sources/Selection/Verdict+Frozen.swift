@@ -89,30 +89,40 @@ extension Verdict {
         func cost(_ index: Int) -> Int {
             windows[index].length * ((windows[index].iterations ?? 1) - 1)
         }
-        let rivals = windows.indices.filter { $0 != best && cost($0) == cost(best) }
-        let beaten = rivals.allSatisfy { rival in
-            let difference = MeanBand(values.map { [$0[best] - $0[rival]] }, seed: seed)
-            return difference.low[0] > 0
+        // A window one layer off at both ends is the same choice, no rival of it.
+        let rivals = windows.indices.filter { index in
+            let (own, other) = (windows[best].layers, windows[index].layers)
+            return index != best && cost(index) == cost(best)
+                && (abs(own.lowerBound - other.lowerBound) > 1
+                    || abs(own.upperBound - other.upperBound) > 1
+                    || windows[index].kind != windows[best].kind)
         }
+        let unbeaten = rivals.filter { rival in
+            let difference = MeanBand(values.map { [$0[best] - $0[rival]] }, seed: seed)
+            return difference.low[0] <= 0
+        }.max { band.means[$0] < band.means[$1] }
         let gains = confirmed[0].low > 0
         let text = String(significant(bound))
         let reason =
-            if gains, beaten {
+            if gains, unbeaten == nil {
                 "On items that chose nothing, \(name(confirmed[0])) gains "
                     + "\(significant(confirmed[0].change)) nats of margin, at least "
                     + "\(significant(confirmed[0].low)) of them for all confirmed windows together"
                     + (rivals.isEmpty
-                        ? "; no other window of the same cost was confirmed."
+                        ? "; no rival of the same cost was confirmed."
                         : ", and beats the "
-                            + "\(rivals.count) confirmed at the same cost.")
-            } else if gains {
-                "\(name(confirmed[0])) gains, but not clearly more than another window of the same cost."
+                            + "\(rivals.count) rivals confirmed at the same cost.")
+            } else if gains, let unbeaten, let place = order.firstIndex(of: unbeaten) {
+                "On items that chose nothing, \(name(confirmed[0])) gains "
+                    + "\(significant(confirmed[0].change)) nats of margin, but not clearly more than "
+                    + "\(name(confirmed[place])) at the same cost "
+                    + "(\(significant(confirmed[place].change)))."
             } else {
                 "No window of this frozen model gains more than \(text) nats of margin "
                     + "(95 %, \(windows.count) confirmed windows together)."
             }
         return Frozen(
-            recommended: gains && beaten ? confirmed[0] : nil, confirmed: confirmed,
+            recommended: gains && unbeaten == nil ? confirmed[0] : nil, confirmed: confirmed,
             upperBound: bound, reason: reason)
     }
 

@@ -116,6 +116,26 @@ import Testing
         #expect((searched.frozen.upperBound ?? 0) > 0)
     }
 
+    /// A rival elsewhere that gains as much forbids a recommendation; the same one layer off does not.
+    @Test func aRivalMustBeBeatenANeighbourNot() throws {
+        func verdict(other start: Int) -> Verdict.Frozen {
+            var evidence = evidence(seed: 8)
+            func window(_ start: Int) -> SavedEvidence.Window {
+                .init(
+                    kind: "loop", start: start, length: 4, iterations: 2,
+                    margins: (0..<60).map { 0.5 + 0.1 * Double(($0 * 7 + start) % 5) }, nll: [])
+            }
+            evidence.scans = .init(
+                windows: [window(8), window(start)],
+                isConfirmation: Array(repeating: true, count: 60), scored: [])
+            return Verdict(evidence, resamples: 100, seed: 1).frozen
+        }
+        #expect(verdict(other: 9).recommended != nil)
+        let rivalled = verdict(other: 13)
+        #expect(rivalled.recommended == nil)
+        #expect(rivalled.reason.contains("not clearly more than loop of layers"))
+    }
+
     @Test func withoutCausalEvidenceItAbstains() throws {
         var cheap = evidence(seed: 4)
         cheap.use = nil

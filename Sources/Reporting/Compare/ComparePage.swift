@@ -13,9 +13,7 @@ public enum ComparePage {
         let list: Markup? = notes.isEmpty ? nil : "<ul class=\"note\">\(notes)</ul>"
         let pictures = comparison.rows.map { figure(comparison, $0) }
         // Without differences a curve stands alone, and two of them fit beside each other.
-        let hasDifferences = comparison.rows.contains { row in
-            row.differences.contains { !$0.values.isEmpty }
-        }
+        let hasDifferences = comparison.rows.allSatisfy { Set($0.values.map(\.count)).count == 1 }
         let figures: Markup =
             hasDifferences ? "\(pictures)" : "<div class=\"pair\">\(pictures)</div>"
         let page: Markup = """
