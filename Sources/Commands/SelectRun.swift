@@ -70,7 +70,10 @@ public struct SelectRun {
     }
 
     /// The verdict in sentences, ending in what to do next.
-    public static func summary(_ record: SplitRecord, run: String, model: String) -> String {
+    public static func summary(
+        _ record: SplitRecord, run folder: String, model path: String
+    ) -> String {
+        let (run, model) = (quoted(folder), quoted(path))
         var lines: [String] = []
         let frozen = record.verdict?["frozen"]
         let train = record.verdict?["train"]
@@ -110,5 +113,16 @@ public struct SelectRun {
                     + "--output OUT"
         if let next { lines.append("Next: \(next)") }
         return lines.joined(separator: "\n") + "\n"
+    }
+
+    /// A path as a shell takes it in one piece.
+    static func quoted(_ path: String) -> String {
+        let plain = path.utf8.allSatisfy { byte in
+            byte > 127 || "/._-+:@%,=".utf8.contains(byte)
+                || Character(Unicode.Scalar(byte)).isLetter
+                || Character(Unicode.Scalar(byte)).isNumber
+        }
+        return plain && !path.isEmpty
+            ? path : "'" + path.replacing("'", with: "'\\''") + "'"
     }
 }

@@ -53,6 +53,11 @@ import Testing
         let page = try String(contentsOfFile: model.file("run/report.html"), encoding: .utf8)
         #expect(page.contains("Use it frozen") && page.contains("id=\"scans\""))
 
+        // Commands can be pasted: a path with a space stands in quotes.
+        let spaced = try select(
+            [model.file("run"), "--resamples", "200", "--out", model.file("a run")])
+        #expect(spaced.text.contains("--split '\(model.file("a run"))'"), "\(spaced)")
+
         // Same inputs, same bytes; another folder when asked.
         let again = try select(
             [model.file("run"), "--resamples", "200", "--out", model.file("other")])
