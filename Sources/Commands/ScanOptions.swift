@@ -92,6 +92,16 @@ public struct ScanOptions: ParsableArguments {
 
     @Option(
         help: ArgumentHelp(
+            "Also loop this split, such as 7-4*4-5, and what it must beat.",
+            discussion: """
+                Rivals are the same block as far before and behind it as it is long, one wide block in the middle \
+                that runs twice and costs as many layers, and the whole stack twice. No race drops them, and \
+                they go to confirmation.
+                """, valueName: "split"))
+    public var rivals: String?
+
+    @Option(
+        help: ArgumentHelp(
             "Items with options, a line of JSON each.",
             discussion: """
                 {"context", "options": […], "gold"} or, without a tokenizer, {"context_tokens", \

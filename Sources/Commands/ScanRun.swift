@@ -4,6 +4,7 @@ import Files
 import Foundation
 import ModelStore
 import Models
+import Plans
 import Probing
 import Records
 import Relevance
@@ -68,11 +69,13 @@ public struct ScanRun {
             lengths: options.lengths == nil ? lengths.filter { $0 <= layers } : lengths,
             ranges: options.windows?.ranges ?? [], iterations: options.iterations.values,
             layers: layers)
+        let rivals = try rivals(layers)
         let (items, source, tooLong, trials) = try readItems(loaded)
         let (documents, text) = try readText(loaded, hasItems: !items.isEmpty)
         let job = Scan.Job(
-            windows: windows, items: items, documents: documents, races: options.racing,
-            seed: options.seed, dynamics: options.dynamics, skipEffect: true)
+            windows: windows + rivals.filter { !windows.contains($0) }, items: items,
+            documents: documents, races: options.racing, seed: options.seed,
+            dynamics: options.dynamics, skipEffect: true, pinned: Set(rivals))
 
         // A probe may have left its own values there.
         let evidencePath = Paths.join(folder, Self.evidence)
@@ -129,6 +132,17 @@ public struct ScanRun {
     }
 
     /// Window passes when no window leaves the race.
+    private func rivals(_ layers: Int) throws -> [ScanWindow] {
+        guard let text = options.rivals else { return [] }
+        do {
+            let notation = try SplitNotation(text)
+            return try ScanWindow.rivals(
+                of: notation.split, iterations: notation.iterations ?? 1, layers: layers)
+        } catch let error as PlanError {
+            throw CommandError.flag(name: "--rivals", problem: error.description)
+        }
+    }
+
     // MARK: Input
 
     private typealias Items = (
@@ -301,11 +315,11 @@ public struct ScanRun {
     ) -> String {
         let parts: [String] =
             [
-                "2", loaded.checkpoint.fingerprint, model.arithmetic.rawValue, data.bos.rawValue,
+                "3", loaded.checkpoint.fingerprint, model.arithmetic.rawValue, data.bos.rawValue,
                 items?.sha256 ?? "", text?.sha256 ?? "",
                 job.documents.map { String($0.tokens.count) }.joined(separator: ","),
                 "\(job.races)", "\(job.seed)", "\(job.dynamics)", "\(job.skipEffect)",
-            ] + job.windows.map(\.description)
+            ] + job.windows.map { $0.description + (job.pinned.contains($0) ? " pinned" : "") }
         return SHA256.hexadecimal(of: Array(parts.joined(separator: "\n").utf8))
     }
 

@@ -21,10 +21,12 @@ public final class Scan {
         public var dynamics: Int
         /// Whether a skipped layer's effect on later layers is measured on the text.
         public var skipEffect: Bool
+        /// Windows that no race drops and that are always confirmed.
+        public var pinned: Set<ScanWindow>
 
         public init(
             windows: [ScanWindow], items: [ScanItem], documents: [Document], races: Bool,
-            seed: UInt64, dynamics: Int = 0, skipEffect: Bool = false
+            seed: UInt64, dynamics: Int = 0, skipEffect: Bool = false, pinned: Set<ScanWindow> = []
         ) {
             self.windows = windows
             self.items = items
@@ -33,7 +35,10 @@ public final class Scan {
             self.seed = seed
             self.dynamics = dynamics
             self.skipEffect = skipEffect
+            self.pinned = pinned
         }
+
+        func isPinned(_ window: Int) -> Bool { pinned.contains(windows[window]) }
 
         /// What the text shows of each window beside its loss. Loops of one window share their dynamics:
         /// the one of the fewest iterations carries them.
@@ -283,7 +288,7 @@ public final class Scan {
             return near.filter { job.windows[$0].kind == kind }
                 .sorted { (-(means[$0] ?? 0), $0) < (-(means[$1] ?? 0), $1) }
                 .prefix(max(Self.leastRacing, all / 2))
-        }.sorted()
+        }.union(with: alive.filter(job.isPinned))
     }
 
     private func finalists(_ alive: [Int], _ items: [Int]) -> [Int] {
@@ -292,7 +297,7 @@ public final class Scan {
             alive.filter { job.windows[$0].kind == kind && means[$0] != nil }
                 .sorted { (-(means[$0] ?? 0), $0) < (-(means[$1] ?? 0), $1) }
                 .prefix(Self.mostConfirmed)
-        }.sorted()
+        }.union(with: alive.filter(job.isPinned))
     }
 
     /// Mean margins; without windows that have none.
@@ -472,4 +477,9 @@ public final class Scan {
     private func value(_ member: Int, _ sums: [Double], isText: Bool) -> [Double] {
         isText ? [-sums[0]] : [job.items[member].margin(sums), job.items[member].logOdds(sums)]
     }
+}
+
+extension [Int] {
+    /// Both, each number once, in order.
+    fileprivate func union(with others: [Int]) -> [Int] { Set(self).union(others).sorted() }
 }

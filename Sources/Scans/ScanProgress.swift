@@ -45,9 +45,9 @@ extension Scan.Job {
     func allPasses(search: [Int], confirmation: [Int], model: Transformer) -> Int {
         func rows(_ chosen: [Int]) -> Int { chosen.reduce(0) { $0 + items[$1].rows } }
         let confirmed = ScanKind.allCases.reduce(0) { sum, kind in
-            sum + min(Scan.mostConfirmed, windows.count { $0.kind == kind })
+            sum + min(Scan.mostConfirmed, windows.count { $0.kind == kind && !pinned.contains($0) })
         }
-        return windows.count * rows(search) + confirmed * rows(confirmation)
+        return windows.count * rows(search) + (confirmed + pinned.count) * rows(confirmation)
             + textPasses(model: model)
     }
 }

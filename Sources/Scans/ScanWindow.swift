@@ -100,4 +100,38 @@ public struct ScanWindow: Sendable, Hashable, CustomStringConvertible {
         guard !windows.isEmpty else { throw .window(problem: "no window was asked for") }
         return windows
     }
+
+    /// A split's loop and what it must beat: windows that cost as many layers, or that anyone would try first.
+    ///
+    /// They are the same block as far before it and behind it as it is long, or as far as the model goes; one
+    /// wide block in the middle that runs twice and costs as much; and the whole stack twice.
+    /// - Returns: the split's own window first; each once.
+    /// - Throws: `ScanError.window` where k is below 2 or the split is not of so many layers.
+    public static func rivals(
+        of split: Split, iterations: Int, layers: Int
+    ) throws(ScanError) -> [ScanWindow] {
+        guard split.layers == layers, split.think > 0 else {
+            throw .window(
+                problem:
+                    "--rivals: \(split.notation) has \(split.layers) layers, the model \(layers)")
+        }
+        guard (2...LayerPlan.maximumSteps / layers).contains(iterations) else {
+            throw .window(
+                problem: "--rivals: k is \(iterations); write a loop, such as "
+                    + "\(split.encoder)-\(split.think)*2-\(split.decoder)")
+        }
+        func loop(_ start: Int, _ length: Int, _ count: Int) -> ScanWindow {
+            ScanWindow(kind: .loop, start: start, length: length, iterations: count)
+        }
+        let think = split.think
+        let wide = min(layers, think * (iterations - 1))
+        let all = [
+            loop(split.encoder, think, iterations),
+            loop(max(0, split.encoder - think), think, iterations),
+            loop(min(layers - think, split.encoder + think), think, iterations),
+            loop((layers - wide) / 2, wide, 2), loop(0, layers, 2),
+        ]
+        return all.enumerated().filter { all[..<$0.offset].contains($0.element) == false }
+            .map(\.element)
+    }
 }

@@ -5,6 +5,7 @@ import Corpus
 import Files
 import Foundation
 import Models
+import Plans
 import Scans
 import TestSupport
 import Testing
@@ -83,6 +84,49 @@ import Testing
         #expect(raced.executions < whole.executions)
         #expect(raced.rows.count(where: { $0.stage == "confirm" }) == confirmed.count)
         #expect(whole.rows.allSatisfy { $0.stage == "search" && $0.items == 150 })
+    }
+
+    /// Rivals see every item, whatever they do, and are confirmed beside the best.
+    @Test func noRaceDropsRivals() throws {
+        var (job, model) = try race(true)
+        let whole = try Scan.run(try race(false).0, model: model)
+        let worst = try #require(
+            job.windows.indices.min { first, second in
+                func mean(_ window: Int) -> Double {
+                    whole.margins[window].compactMap(\.self).reduce(0, +)
+                }
+                return mean(first) < mean(second)
+            })
+        job.pinned = [job.windows[worst]]
+        let raced = try Scan.run(job, model: model)
+        #expect(raced.confirmed.contains(worst))
+        #expect(raced.margins[worst].allSatisfy { $0 != nil })
+        job.pinned = []
+        #expect(try Scan.run(job, model: model).confirmed.contains(worst) == false)
+    }
+
+    @Test func rivalsOfASplit() throws {
+        func names(_ encoder: Int, _ think: Int, _ decoder: Int, _ k: Int) throws -> [String] {
+            try ScanWindow.rivals(
+                of: Split(encoder: encoder, think: think, decoder: decoder), iterations: k,
+                layers: encoder + think + decoder
+            ).map(\.description)
+        }
+        // 2-12*2-2 costs the twelve layers of 7-4*4-5.
+        #expect(
+            try names(7, 4, 5, 4) == [
+                "loop 7-10 ×4", "loop 3-6 ×4", "loop 11-14 ×4", "loop 2-13 ×2", "loop 0-15 ×2",
+            ])
+        // At the ends of the model, and where rivals are the split itself.
+        #expect(
+            try names(1, 4, 1, 2) == [
+                "loop 1-4 ×2", "loop 0-3 ×2", "loop 2-5 ×2", "loop 0-5 ×2",
+            ])
+        #expect(throws: ScanError.self) { try names(7, 4, 5, 1) }
+        #expect(throws: ScanError.self) {
+            try ScanWindow.rivals(
+                of: Split(encoder: 1, think: 1, decoder: 1), iterations: 2, layers: 4)
+        }
     }
 
     /// Means, standard errors and differences by their formulas.
