@@ -4,11 +4,15 @@ import ModelStore
 import Probing
 import Records
 import Scans
+import Selection
 
 /// `select --model M --out RUN`: makes the runs that are missing before they are weighed.
 public struct SelectMaking {
     /// The share of the budget that READ and USE get; the rest goes to scans.
     static let relevanceShare = 0.5
+
+    /// Lengths of windows that are scanned, from the shortest think block on.
+    static let lengths = 4
 
     let model: ModelOptions
     let data: DataOptions
@@ -43,7 +47,11 @@ public struct SelectMaking {
         }
         let begun = Paths.kind(Paths.join(out, ScanRun.journal)) != .missing
         guard begun || Paths.kind(Paths.join(out, ScanRun.scans)) == .missing else { return }
-        var arguments = ["--kinds", "loop,half"]
+        let layers = try LayersRecord.read(path: Paths.join(out, RunDirectory.layers)).model.layers
+        let lengths = Verdict.thinkLengths(layers: layers).prefix(Self.lengths)
+        var arguments = [
+            "--kinds", "loop,half", "--lengths", "\(lengths.first ?? 1)..\(lengths.last ?? 1)",
+        ]
         if let budget {
             arguments += ["--budget", "\(max(1, budget.seconds - clock.seconds))s"]
         }

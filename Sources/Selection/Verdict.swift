@@ -190,6 +190,11 @@ public struct Verdict: Sendable {
             + "candidate's at both ends (pure noise gives about 28 %). More items make it clearer."
     }
 
+    /// Lengths that a candidate may have.
+    public static func thinkLengths(layers: Int) -> ClosedRange<Int> {
+        Windows(layers: layers).lengths
+    }
+
     static func percent(_ share: Double) -> String {
         "\(Int((100 * share).rounded())) %"
     }
