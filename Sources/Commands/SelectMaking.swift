@@ -11,8 +11,11 @@ public struct SelectMaking {
     /// The share of the budget that READ and USE get; the rest goes to scans.
     static let relevanceShare = 0.5
 
-    /// Lengths of windows that are scanned, from the shortest think block on.
-    static let lengths = 4
+    /// Lengths of windows that are scanned, from a sixth of the layers on: ETD's own think blocks have a quarter.
+    static let mostLengths = 4
+    /// Of a budget, for each length. It depends on the budget alone, so that the same command goes on with the
+    /// same windows.
+    static let secondsPerLength = 300.0
 
     let model: ModelOptions
     let data: DataOptions
@@ -48,9 +51,12 @@ public struct SelectMaking {
         let begun = Paths.kind(Paths.join(out, ScanRun.journal)) != .missing
         guard begun || Paths.kind(Paths.join(out, ScanRun.scans)) == .missing else { return }
         let layers = try LayersRecord.read(path: Paths.join(out, RunDirectory.layers)).model.layers
-        let lengths = Verdict.thinkLengths(layers: layers).prefix(Self.lengths)
+        let all = Verdict.thinkLengths(layers: layers)
+        let count = budget.map { max(1, Int($0.seconds / Self.secondsPerLength)) } ?? .max
+        let first = min(max(all.lowerBound, layers / 6), all.upperBound)
+        let last = min(all.upperBound, layers, first + min(count, Self.mostLengths) - 1)
         var arguments = [
-            "--kinds", "loop,half", "--lengths", "\(lengths.first ?? 1)..\(lengths.last ?? 1)",
+            "--kinds", "loop,half", "--lengths", "\(min(first, last))..\(last)",
         ]
         if let budget {
             arguments += ["--budget", "\(max(1, budget.seconds - clock.seconds))s"]

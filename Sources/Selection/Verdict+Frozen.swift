@@ -110,8 +110,9 @@ extension Verdict {
                     + "\(significant(confirmed[0].low)) of them for all confirmed windows together"
                     + (rivals.isEmpty
                         ? "; no rival of the same cost was confirmed."
-                        : ", and beats the "
-                            + "\(rivals.count) rivals confirmed at the same cost.")
+                        : ", and beats "
+                            + (rivals.count == 1 ? "its one rival" : "all \(rivals.count) rivals")
+                            + " confirmed at the same cost.")
             } else if gains, let unbeaten, let place = order.firstIndex(of: unbeaten) {
                 "On items that chose nothing, \(name(confirmed[0])) gains "
                     + "\(significant(confirmed[0].change)) nats of margin, but not clearly more than "

@@ -147,11 +147,12 @@ extension ReportContent {
             series: [
                 series("Least", 1, least), series("Median", 2, middle), series("Most", 3, most),
             ], xName: "Pass")
-        return figure(
+        let picture = figure(
             "How far each pass moves the state",
             caption:
                 "Falling: the block contracts. Level: it cycles or drifts. Rising: it runs away. "
                 + "All windows stand in scans.json and evidence.h5.", chart.svg())
+        return "<div class=\"pair\">\(picture)</div>"
     }
 
     private func skipEffectFigure(_ scans: ScansRecord) -> Markup? {
