@@ -48,6 +48,8 @@ public struct ScansRecord: Sendable, Equatable {
         public var values: Values
         /// The window's less the model's own, on the same items and documents.
         public var change: Values
+        /// What `change.margin` has beyond what the cost to text explains; nil where that is unknown.
+        public var residual: Double?
 
         public init(
             kind: String, start: Int, length: Int, iterations: Int?, stage: String, items: Int,
@@ -279,6 +281,7 @@ extension ScansRecord.Window {
         ]
         for (name, value) in values.members() { members[name] = value }
         for (name, value) in change.members("_delta") { members[name] = value }
+        members["margin_residual"] = .number(residual)
         return .object(members)
     }
 
@@ -289,5 +292,6 @@ extension ScansRecord.Window {
             stage: try reader.string("stage"), items: try reader.int("items"),
             documents: try reader.int("documents"), values: .init(reader),
             change: .init(reader, "_delta"))
+        residual = reader.json["margin_residual"]?.doubleValue
     }
 }

@@ -10,12 +10,35 @@ extension Scan.Result {
 
     /// Windows of which anything was measured: a row each for the search, one more for the confirmation.
     public var rows: [ScansRecord.Window] {
-        job.windows.indices.flatMap { window in
+        var rows = job.windows.indices.flatMap { window in
             [("search", search), ("confirm", confirmation)].compactMap { stage, items in
                 row(window, stage, items)
             }
         }
+        let groups = Dictionary(grouping: rows.indices) { index in
+            let row = rows[index]
+            return "\(row.kind) \(row.iterations ?? 0) \(row.stage)"
+        }
+        for members in groups.values {
+            func costs(_ index: Int) -> (margin: Double, text: Double)? {
+                guard let margin = rows[index].change.margin.mean,
+                    let text = rows[index].change.nll.mean
+                else { return nil }
+                return (margin, text)
+            }
+            // Where text is harmed more, the model does not work, and a line says nothing of the others.
+            let fitted = members.compactMap(costs).filter { $0.text < Self.mostTextDamage }
+            guard fitted.count >= 3 else { continue }
+            let (a, b) = ScanStatistics.line(fitted.map(\.margin), over: fitted.map(\.text))
+            for index in members {
+                rows[index].residual = costs(index).map { $0.margin - (a + b * $0.text) }
+            }
+        }
+        return rows
     }
+
+    /// Nats per token up to which windows take part in the line of margin over text.
+    static let mostTextDamage = 0.8
 
     /// Windows of which nothing was measured.
     public var notRun: Int {

@@ -26,4 +26,18 @@ public enum ScanStatistics {
         }
         return (ratio, (documents / (documents - 1) * squares).squareRoot() / total)
     }
+
+    /// a and b of the least-squares line y = a + b·x; b is 0 where x does not vary.
+    public static func line(_ y: [Double], over x: [Double]) -> (intercept: Double, slope: Double) {
+        let count = Double(x.count)
+        let meanX = x.reduce(0, +) / count
+        let meanY = y.reduce(0, +) / count
+        var (xx, xy) = (0.0, 0.0)
+        for (x, y) in zip(x, y) {
+            xx += (x - meanX) * (x - meanX)
+            xy += (x - meanX) * (y - meanY)
+        }
+        let slope = xx > 0 ? xy / xx : 0
+        return (meanY - slope * meanX, slope)
+    }
 }

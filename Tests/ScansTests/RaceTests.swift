@@ -156,6 +156,24 @@ import Testing
         }
     }
 
+    /// Residuals of a least-squares line: over the fitted windows their sum is 0, and so is that with the text's.
+    @Test func residualsAreWhatTextDoesNotExplain() throws {
+        let (job, model) = try race(false, items: 20)
+        let rows = try Scan.run(job, model: model).rows
+        for kind in ScanKind.allCases {
+            for iterations in kind == .skip ? [nil] : [2, 3] as [Int?] {
+                let own = rows.filter { $0.kind == kind.rawValue && $0.iterations == iterations }
+                let fitted = own.filter { ($0.change.nll.mean ?? 9) < 0.8 }
+                #expect(fitted.count >= 3)
+                let rests = try fitted.map { try #require($0.residual) }
+                let texts = try fitted.map { try #require($0.change.nll.mean) }
+                #expect(abs(rests.reduce(0, +)) < 1e-9)
+                #expect(abs(zip(rests, texts).reduce(0) { $0 + $1.0 * $1.1 }) < 1e-9)
+                #expect(rests.contains { abs($0) > 1e-6 })
+            }
+        }
+    }
+
     @Test(arguments: [false, true])
     func aScanGoesOnWhereItWasStopped(_ races: Bool) throws {
         let (job, model) = try race(races, items: 60)

@@ -1,3 +1,4 @@
+import Scans
 import Statistics
 
 /// USE: what the model relies on, layer by layer (docs/relevance.md).
@@ -84,16 +85,7 @@ public struct UseScore: Sendable, Equatable {
     private static func line(
         _ damage: [Double], _ textDamage: [Double], _ fitted: [Int]
     ) -> (Double, Double) {
-        let count = Double(fitted.count)
-        let n = fitted.reduce(0) { $0 + textDamage[$1] } / count
-        let d = fitted.reduce(0) { $0 + damage[$1] } / count
-        var (nn, nd) = (0.0, 0.0)
-        for layer in fitted {
-            nn += (textDamage[layer] - n) * (textDamage[layer] - n)
-            nd += (textDamage[layer] - n) * (damage[layer] - d)
-        }
-        let slope = nn > 0 ? nd / nn : 0
-        return (d - slope * n, slope)
+        ScanStatistics.line(fitted.map { damage[$0] }, over: fitted.map { textDamage[$0] })
     }
 
     /// Takes what `line` explains out of one item's changes; 0 for layers that change nothing.

@@ -119,6 +119,9 @@ extension ReportContent {
         let pictures = [
             map("margin", "Δ margin in nats") { $0.change.margin },
             map("nll", "Δ NLL of text in nats per token") { $0.change.nll },
+            map("residual", "Δ margin beyond what text explains") {
+                Estimate(mean: $0.residual, standardError: nil)
+            },
         ].compactMap(\.self)
         return "<div class=\"pair\">\(pictures)</div>"
     }
