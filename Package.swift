@@ -225,7 +225,7 @@ let package = Package(
         .testTarget(
             name: "RelevanceTests",
             dependencies: [
-                "Files", "Statistics", "Tensors", "Tokenizers", "Checkpoints", "Models",
+                "Files", "Statistics", "Tokenizers", "Models",
                 "ModelStore",
                 "Probing", "Scans", "Evaluation", "Relevance",
                 "TestSupport",
