@@ -89,13 +89,13 @@ extension Verdict {
         func cost(_ index: Int) -> Int {
             windows[index].length * ((windows[index].iterations ?? 1) - 1)
         }
-        // A window one layer off at both ends is the same choice, no rival of it.
+        // A window one layer off at either end is the same choice, no rival of it.
+        let grid = Windows(layers: evidence.layers)
+        let choice = grid.split(windows[best].layers)
         let rivals = windows.indices.filter { index in
-            let (own, other) = (windows[best].layers, windows[index].layers)
-            return index != best && cost(index) == cost(best)
-                && (abs(own.lowerBound - other.lowerBound) > 1
-                    || abs(own.upperBound - other.upperBound) > 1
-                    || windows[index].kind != windows[best].kind)
+            index != best && cost(index) == cost(best)
+                && (windows[index].kind != windows[best].kind
+                    || !grid.split(windows[index].layers).isNear(choice))
         }
         let unbeaten = rivals.filter { rival in
             let difference = MeanBand(values.map { [$0[best] - $0[rival]] }, seed: seed)

@@ -16,17 +16,7 @@ public enum ComparePage {
         let hasDifferences = comparison.rows.allSatisfy { Set($0.values.map(\.count)).count == 1 }
         let figures: Markup =
             hasDifferences ? "\(pictures)" : "<div class=\"pair\">\(pictures)</div>"
-        let page: Markup = """
-            <!DOCTYPE html>
-            <html lang="en">
-            <head>
-            <meta charset="utf-8"/>
-            <meta name="viewport" content="width=device-width, initial-scale=1"/>
-            <meta name="color-scheme" content="light dark"/>
-            <title>\(names.joined(separator: " · ")) · ETD comparison</title>
-            <style>\(Stylesheet.shared)\(Stylesheet.report)</style>
-            </head>
-            <body>
+        let body: Markup = """
             <header>
             <p class="eyebrow">ETD comparison</p>
             <h1>\(Prose.counted(comparison.runs.count, "run")) side by side</h1>
@@ -44,12 +34,12 @@ public enum ComparePage {
             </section>
             </main>
             <footer><p>Made by \(createdBy). This file is complete in itself and loads nothing.</p></footer>
-            <script>\(Stylesheet.script)</script>
-            </body>
-            </html>
 
             """
-        return page.text
+        return PageShell.page(
+            title: "\(names.joined(separator: " · ")) · ETD comparison",
+            style: "\(Stylesheet.report)", body: body,
+            script: "\(Stylesheet.script)")
     }
 
     private static func table(_ comparison: RunComparison) -> Markup {

@@ -47,17 +47,7 @@ public enum LensPage {
         let lenses = switches(table)
         let name = table.model.split(separator: "/").last.map(String.init) ?? table.model
         let prompt = table.prompt.map { LensTable.marked($0.text) }.joined(separator: "·")
-        let page: Markup = """
-            <!DOCTYPE html>
-            <html lang="en">
-            <head>
-            <meta charset="utf-8"/>
-            <meta name="viewport" content="width=device-width, initial-scale=1"/>
-            <meta name="color-scheme" content="light dark"/>
-            <title>\(lenses.title) · \(name)</title>
-            <style>\(Stylesheet.shared)\(style)\(rules)\(lenses.rules)</style>
-            </head>
-            <body>
+        let body: Markup = """
             <header>
             <p class="eyebrow">\(lenses.title)</p>
             <h1><bdi>\(name)</bdi></h1>
@@ -74,12 +64,12 @@ public enum LensPage {
             </main>
             <footer><p>␣ space, ⏎ line end, ⇥ tab. Outlined cells already prefer the final prediction. \
             This file is complete in itself and loads nothing.</p></footer>
-            <script>\(script)</script>
-            </body>
-            </html>
 
             """
-        return page.text
+        return PageShell.page(
+            title: "\(lenses.title) · \(name)",
+            style: "\(style)\(rules)\(lenses.rules)", body: body,
+            script: "\(script)")
     }
 
     /// What differs between a page of one lens and one of two.

@@ -24,7 +24,7 @@ public enum HTMLReport {
             "<a href=\"#\(section.id)\">\(section.short)</a>"
         }
         let name = content.modelName
-        let body = sections.map { section -> Markup in
+        let parts = sections.map { section -> Markup in
             """
             <section id="\(section.id)" aria-labelledby="\(section.id)-heading">
             <h2 id="\(section.id)-heading">\(section.title)</h2>
@@ -33,31 +33,21 @@ public enum HTMLReport {
 
             """
         }
-        let page: Markup = """
-            <!DOCTYPE html>
-            <html lang="en">
-            <head>
-            <meta charset="utf-8"/>
-            <meta name="viewport" content="width=device-width, initial-scale=1"/>
-            <meta name="color-scheme" content="light dark"/>
-            <title>\(content.headline) · \(name) · ETD layer report</title>
-            <style>\(Stylesheet.shared)\(Stylesheet.report)</style>
-            </head>
-            <body>
+        let body: Markup = """
             <header>
             <p class="eyebrow">ETD layer report</p>
             <h1><bdi>\(name)</bdi></h1>
             <nav aria-label="Sections">\(Array(links))</nav>
             </header>
             <main>
-            \(body)</main>
+            \(parts)</main>
             <footer><p>\(content.colophon)</p></footer>
-            <script>\(Stylesheet.script)</script>
-            </body>
-            </html>
 
             """
-        return page.text
+        return PageShell.page(
+            title: "\(content.headline) · \(name) · ETD layer report",
+            style: "\(Stylesheet.report)", body: body,
+            script: "\(Stylesheet.script)")
     }
 }
 
