@@ -26,11 +26,12 @@ extension Scan.Result {
                 else { return nil }
                 return (margin, text)
             }
-            // Where text is harmed more, the model does not work, and a line says nothing of the others.
-            let fitted = members.compactMap(costs).filter { $0.text < Self.mostTextDamage }
+            // Where text is harmed more, the model does not work, and the line says nothing of the window.
+            let works = members.filter { costs($0).map { $0.text < Self.mostTextDamage } ?? false }
+            let fitted = works.compactMap(costs)
             guard fitted.count >= 3 else { continue }
             let (a, b) = ScanStatistics.line(fitted.map(\.margin), over: fitted.map(\.text))
-            for index in members {
+            for index in works {
                 rows[index].residual = costs(index).map { $0.margin - (a + b * $0.text) }
             }
         }

@@ -175,10 +175,12 @@ extension ReportContent {
                 summary: "\(map.count) layers.", xLabel: "Later layer", yLabel: "Skipped layer",
                 height: 360),
             cells: cells,
-            valueName: "Relative change of what the later layer adds (1 and more as 1)")
-        return figure(
+            valueName: "Relative change")
+        let picture = figure(
             "Which later layers depend on a layer",
-            caption: "Mean over positions of ‖u − u′‖/‖u‖ (Csordás et al., arXiv 2505.13898).",
-            heat.svg())
+            caption:
+                "Change of what the later layer adds: mean over positions of ‖u − u′‖/‖u‖, 1 and more as 1 "
+                + "(Csordás et al., arXiv 2505.13898).", heat.svg())
+        return "<div class=\"pair\">\(picture)</div>"
     }
 }
