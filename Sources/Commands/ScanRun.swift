@@ -315,7 +315,7 @@ public struct ScanRun {
     ) -> String {
         let parts: [String] =
             [
-                "3", loaded.checkpoint.fingerprint, model.arithmetic.rawValue, data.bos.rawValue,
+                "4", loaded.checkpoint.fingerprint, model.arithmetic.rawValue, data.bos.rawValue,
                 items?.sha256 ?? "", text?.sha256 ?? "",
                 job.documents.map { String($0.tokens.count) }.joined(separator: ","),
                 "\(job.races)", "\(job.seed)", "\(job.dynamics)", "\(job.skipEffect)",

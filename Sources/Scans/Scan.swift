@@ -95,8 +95,8 @@ public final class Scan {
     /// Items of the first round of a race; each round has seen twice as many as the one before.
     public static let firstRound = 16
     /// A window leaves the race where the mean of its paired differences to the best window of its kind
-    /// lies further below 0 than this many standard errors (one-sided, .5 %).
-    public static let dropLimit = 2.576
+    /// lies further below 0 than this many standard errors (one-sided, 2.5 %).
+    public static let dropLimit = 1.96
     /// At most half of a kind's windows go on from a round, as in sequential halving (Karnin, Koren and Somekh
     /// 2013), but for this many: the best of few are not told apart by a round.
     public static let leastRacing = 8
@@ -161,7 +161,28 @@ public final class Scan {
     /// the seed go to the search until it has half of the items; without, all are searched.
     static func divided(_ job: Job) -> (search: [Int], confirmation: [Int]) {
         guard job.races else { return (Array(job.items.indices), []) }
-        return halves(job.items, seed: job.seed)
+        let (search, confirmation) = halves(job.items, seed: job.seed)
+        return (mixed(search, of: job.items), confirmation)
+    }
+
+    /// The same items in an order whose every beginning has about each task's and each right option's share of
+    /// the whole: a window that only leans to one answer must not win a short round by luck (proportional
+    /// stratified sampling).
+    static func mixed(_ order: [Int], of items: [ScanItem]) -> [Int] {
+        struct Stratum: Hashable {
+            var task: String?
+            var gold: Int
+        }
+        let strata = Dictionary(grouping: order.indices) {
+            Stratum(task: items[order[$0]].task, gold: items[order[$0]].gold)
+        }
+        var share = [Double](repeating: 0, count: order.count)
+        for places in strata.values {
+            for (number, place) in places.enumerated() {
+                share[place] = (Double(number) + 0.5) / Double(places.count)
+            }
+        }
+        return order.indices.sorted { (share[$0], $0) < (share[$1], $1) }.map { order[$0] }
     }
 
     /// Two halves of the items, groups whole, in an order drawn by the seed.

@@ -61,7 +61,7 @@ import Testing
                     let n = Double(differences.count)
                     let mean = differences.reduce(0, +) / n
                     let variance = differences.reduce(0) { $0 + pow($1 - mean, 2) } / (n - 1)
-                    if mean + 2.576 * sqrt(variance / n) < 0 { alive.remove(window) }
+                    if mean + 1.96 * sqrt(variance / n) < 0 { alive.remove(window) }
                 }
                 // At most half go on, but eight may.
                 for (rank, window) in ranked.filter(alive.contains).enumerated()
@@ -84,6 +84,23 @@ import Testing
         #expect(raced.executions < whole.executions)
         #expect(raced.rows.count(where: { $0.stage == "confirm" }) == confirmed.count)
         #expect(whole.rows.allSatisfy { $0.stage == "search" && $0.items == 150 })
+    }
+
+    /// Every beginning of the search has its share of each right option, and the seed still draws the items.
+    @Test func everyRoundHasItsShareOfEachAnswer() throws {
+        var (job, model) = try race(true)
+        for index in job.items.indices { job.items[index].group = nil }
+        let search = try Scan.run(job, model: model).search
+        let all = Dictionary(grouping: search) { job.items[$0].gold }
+        #expect(all.count > 1)
+        for end in 1...search.count {
+            let seen = Dictionary(grouping: search[..<end]) { job.items[$0].gold }
+            for (gold, members) in all {
+                let expected = Double(members.count * end) / Double(search.count)
+                #expect(abs(Double(seen[gold]?.count ?? 0) - expected) <= 1)
+            }
+        }
+        #expect(search != search.sorted())
     }
 
     /// Rivals see every item, whatever they do, and are confirmed beside the best.
