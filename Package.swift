@@ -107,7 +107,7 @@ let package = Package(
         .target(
             name: "Scans",
             dependencies: [
-                "Files", "Tensors", "Tokenizers", "Corpus", "Plans", "Models", "Records",
+                "Files", "Tensors", "Statistics", "Tokenizers", "Corpus", "Plans", "Models", "Records",
                 "Evaluation", "CKernels",
             ]),
         .target(
@@ -140,8 +140,8 @@ let package = Package(
         .executableTarget(
             name: "etd-analyze",
             dependencies: [
-                "Files", "Corpus", "Records", "Activations", "Analysis", "Probing", "Reporting",
-                "Commands",
+                "Files", "Corpus", "Records", "Activations", "Analysis", "Probing", "Selection",
+                "Reporting", "Commands",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ]),
         .executableTarget(

@@ -140,6 +140,6 @@ extension SavedEvidence {
         }
         return Scans(
             windows: windows, isConfirmation: file.stages.map { $0 == 1 },
-            scored: file.scored.map(Double.init))
+            scored: file.scored.map(Double.init), baseMargins: margins)
     }
 }

@@ -26,27 +26,47 @@ public struct SelectRun {
     var out: String?
     var seed: UInt64
     var resamples: Int
-    var maximumOverhead: Double
+    var limits: Verdict.Limits
+    var otherTexts: [String]
+    var latency: DecodeLatency?
 
-    /// - Parameter maximumOverhead: executed layers over the model's that a recommendation may have.
+    /// - Parameters:
+    ///   - limits: what a recommendation may cost.
+    ///   - otherTexts: runs of the model on other texts, which only the sweep reads.
+    ///   - latency: how decoding is timed; nil leaves it out.
     public init(
         runs: [String], out: String?, seed: UInt64, resamples: Int,
-        maximumOverhead: Double = .infinity
+        limits: Verdict.Limits = .init(), otherTexts: [String] = [], latency: DecodeLatency? = nil
     ) {
         self.runs = runs
         self.out = out
         self.seed = seed
         self.resamples = resamples
-        self.maximumOverhead = maximumOverhead
+        self.limits = limits
+        self.otherTexts = otherTexts
+        self.latency = latency
     }
 
     /// Reads, weighs, writes; gives the record, where it went, and the model's path for the next command.
     public func run() throws -> (record: SplitRecord, path: String, model: String) {
         let evidence = try SavedEvidence.read(runs)
+        let others = try otherTexts.map { run in
+            let other = try SavedEvidence.read([run])
+            guard other.model.fingerprint == evidence.model.fingerprint else {
+                throw CommandError.run(
+                    path: run,
+                    problem: "is of another model (\(other.model.path)) than \(runs[0]) "
+                        + "(\(evidence.model.path)); --other-text takes runs of the same model")
+            }
+            return (name: run, evidence: other)
+        }
         let verdict = Verdict(
-            evidence, resamples: resamples, maximumOverhead: maximumOverhead, seed: seed)
-        let record = verdict.record(
+            evidence, resamples: resamples, limits: limits, others: others, seed: seed)
+        var record = verdict.record(
             evidence, cost: Self.costs(of: evidence.model), createdBy: Product.createdBy)
+        record.setCosts(
+            try CandidateCost.table(
+                verdict.priced(layers: evidence.layers), of: evidence.model, latency: latency))
         let folder = out ?? runs[0]
         guard folder != "-" else {
             throw CommandError.flag(
@@ -63,9 +83,7 @@ public struct SelectRun {
 
     /// FLOPs and cache bytes by k, where the model is at hand; none where it has moved.
     private static func costs(of model: ModelRecord) -> (Split) -> [SplitRecord.Cost] {
-        guard let transformer = try? ModelSource(model.path).open().model,
-            transformer.configuration.layerCount == model.layers
-        else { return { _ in [] } }
+        guard let transformer = try? CandidateCost.transformer(of: model) else { return { _ in [] } }
         return { ProbeRun.costs(of: $0, transformer) }
     }
 

@@ -2,6 +2,7 @@ import Corpus
 import Evaluation
 import Files
 import Models
+import Statistics
 import Tensors
 
 /// Causal scans: what skipping or repeating each window of layers does to items with options and to
@@ -91,17 +92,6 @@ public final class Scan {
         /// Rows that went through the head in this run.
         public var headRows = 0
     }
-
-    /// Items of the first round of a race; each round has seen twice as many as the one before.
-    public static let firstRound = 16
-    /// A window leaves the race where the mean of its paired differences to the best window of its kind
-    /// lies further below 0 than this many standard errors (one-sided, 2.5 %).
-    public static let dropLimit = 1.96
-    /// At most half of a kind's windows go on from a round, as in sequential halving (Karnin, Koren and Somekh
-    /// 2013), but for this many: the best of few are not told apart by a round.
-    public static let leastRacing = 8
-    /// Windows of a kind that go to confirmation.
-    public static let mostConfirmed = 5
 
     private let job: Job
     private let model: Transformer
@@ -238,7 +228,7 @@ public final class Scan {
         var alive = Array(job.windows.indices)
         let search = result.search
         var seen = 0
-        var end = job.races ? min(Self.firstRound, search.count) : search.count
+        var end = job.races ? min(RaceRule.firstRound, search.count) : search.count
         while seen < search.count, !isStopped {
             var done = seen
             for unit in units("search \(seen)", byTask(search[seen..<end]), itemRequests) {
@@ -286,39 +276,30 @@ public final class Scan {
 
     /// Windows that the race goes on with.
     private func survivors(_ alive: [Int], _ items: [Int]) -> [Int] {
-        let means = means(alive, items)
-        var best: [ScanKind: Int] = [:]
-        for window in alive {
-            guard let mean = means[window] else { continue }
-            let kind = job.windows[window].kind
-            if let other = best[kind], let top = means[other], top >= mean { continue }
-            best[kind] = window
-        }
-        let near = alive.filter { window in
-            guard means[window] != nil, let leader = best[job.windows[window].kind] else {
-                return false
-            }
-            let differences = items.map { item in
-                (result.margins[window][item] ?? .nan) - (result.margins[leader][item] ?? .nan)
-            }
-            let (mean, error) = ScanStatistics.mean(differences)
-            return mean + Self.dropLimit * (error ?? .infinity) >= 0
-        }
-        return ScanKind.allCases.flatMap { kind in
-            let all = alive.count { job.windows[$0].kind == kind }
-            return near.filter { job.windows[$0].kind == kind }
-                .sorted { (-(means[$0] ?? 0), $0) < (-(means[$1] ?? 0), $1) }
-                .prefix(max(Self.leastRacing, all / 2))
+        ScanKind.allCases.flatMap { kind in
+            let own = alive.filter { job.windows[$0].kind == kind }
+            return RaceRule.survivors(
+                own.map { window in items.map { result.margins[window][$0] ?? .nan } }
+            ).map { own[$0] }
         }.union(with: alive.filter(job.isPinned))
     }
 
+    /// The best windows of each kind, and with each its other numbers of iterations: how many are best is
+    /// chosen on items that chose nothing.
     private func finalists(_ alive: [Int], _ items: [Int]) -> [Int] {
         let means = means(alive, items)
-        return ScanKind.allCases.flatMap { kind in
+        let best = ScanKind.allCases.flatMap { kind in
             alive.filter { job.windows[$0].kind == kind && means[$0] != nil }
                 .sorted { (-(means[$0] ?? 0), $0) < (-(means[$1] ?? 0), $1) }
-                .prefix(Self.mostConfirmed)
-        }.union(with: alive.filter(job.isPinned))
+                .prefix(RaceRule.mostConfirmed)
+        }
+        let curves = job.windows.indices.filter { other in
+            best.contains { window in
+                job.windows[window].kind == job.windows[other].kind
+                    && job.windows[window].layers == job.windows[other].layers
+            }
+        }
+        return best.union(with: curves).union(with: alive.filter(job.isPinned))
     }
 
     /// Mean margins; without windows that have none.

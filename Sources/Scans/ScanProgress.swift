@@ -1,5 +1,6 @@
 import Corpus
 import Models
+import Statistics
 import Plans
 
 /// How far work has come, in token passes: a token through half of the model's layers, which is what it costs
@@ -45,7 +46,7 @@ extension Scan.Job {
     func allPasses(search: [Int], confirmation: [Int], model: Transformer) -> Int {
         func rows(_ chosen: [Int]) -> Int { chosen.reduce(0) { $0 + items[$1].rows } }
         let confirmed = ScanKind.allCases.reduce(0) { sum, kind in
-            sum + min(Scan.mostConfirmed, windows.count { $0.kind == kind && !pinned.contains($0) })
+            sum + min(RaceRule.mostConfirmed, windows.count { $0.kind == kind && !pinned.contains($0) })
         }
         return windows.count * rows(search) + (confirmed + pinned.count) * rows(confirmation)
             + textPasses(model: model)

@@ -43,10 +43,10 @@ extension Verdict {
     }
 
     static func frozen(
-        _ evidence: SavedEvidence, maximumOverhead: Double, seed: UInt64
+        _ evidence: SavedEvidence, limits: Limits, seed: UInt64
     ) -> Frozen {
         let none = { (reason: String) in
-            Frozen(recommended: nil, confirmed: [], upperBound: nil, reason: reason)
+            Frozen(recommended: nil, confirmed: [], curve: [], upperBound: nil, reason: reason)
         }
         guard let scans = evidence.scans else {
             return none(
@@ -57,10 +57,10 @@ extension Verdict {
             ["loop", "half", "damped", "heun", "rk4"].contains(window.kind)
                 && (window.iterations ?? 1) > 1 && kept.contains { window.margins[$0].isFinite }
         }
-        let windows = all.filter { $0.overhead(of: evidence.layers) <= maximumOverhead }
+        let windows = all.filter { $0.overhead(of: evidence.layers) <= limits.overhead }
         guard all.isEmpty || !windows.isEmpty else {
             return none(
-                "No confirmed window runs at most \(significant(maximumOverhead)) times the model's layers; a "
+                "No confirmed window runs at most \(significant(limits.overhead)) times the model's layers; a "
                     + "larger --max-overhead asks more of them.")
         }
         guard !windows.isEmpty else {
@@ -74,57 +74,133 @@ extension Verdict {
                 "Only \(seen.count) confirmation items were seen by every confirmed window; a verdict "
                     + "needs 20 or more.")
         }
-        let values = seen.map { item in windows.map { $0.margins[item] } }
-        let band = MeanBand(values, seed: seed)
-        let order = windows.indices.sorted { band.means[$0] > band.means[$1] }
-        let confirmed = order.map { index in
+        let measured = Self.confirmed(windows, seen, evidence, seed: seed)
+        let order = measured.windows.indices.sorted {
+            measured.windows[$0].change > measured.windows[$1].change
+        }
+        // Only windows that text can live with are recommended.
+        let eligible = order.filter { measured.windows[$0].text ?? 0 <= limits.textCost }
+        let best = eligible.first ?? order[0]
+        let rivals = eligible.filter { isRival($0, of: best, windows, evidence.layers) }
+        let unbeaten = rivals.filter { rival in
+            let difference = MeanBand(
+                seen.map { [windows[best].margins[$0] - windows[rival].margins[$0]] }, seed: seed)
+            return difference.low[0] <= 0
+        }.max { measured.windows[$0].change < measured.windows[$1].change }
+        let isHarmful = (measured.windows[best].accuracy?.high ?? 0) < 0
+        let gains = eligible.first != nil && measured.windows[best].low > 0 && !isHarmful
+        let curve = windows.indices.filter {
+            windows[$0].kind == windows[best].kind && windows[$0].layers == windows[best].layers
+        }.sorted { (windows[$0].iterations ?? 0) < (windows[$1].iterations ?? 0) }
+        let harmed = order.first { !eligible.contains($0) && measured.windows[$0].low > 0 }
+        let reason = reason(
+            measured.windows[best], rivals: rivals.count, gains: gains, isHarmful: isHarmful,
+            unbeaten: unbeaten.map { measured.windows[$0] },
+            harmed: harmed.map { measured.windows[$0] }, limits: limits,
+            bound: measured.upperBound, count: windows.count)
+        return Frozen(
+            recommended: gains && unbeaten == nil ? measured.windows[best] : nil,
+            confirmed: order.map { measured.windows[$0] },
+            curve: curve.count > 1 ? curve.map { measured.windows[$0] } : [],
+            upperBound: measured.upperBound, reason: reason)
+    }
+
+    /// What each window does on the confirmation items and to text, with bands for all of them together.
+    private static func confirmed(
+        _ windows: [SavedEvidence.Window], _ items: [Int], _ evidence: SavedEvidence, seed: UInt64
+    ) -> (windows: [Confirmed], upperBound: Double) {
+        let view = EvidenceView(evidence)
+        let band = MeanBand(
+            items.map { item in windows.map { $0.margins[item] } }, seed: seed)
+        let base = evidence.scans?.baseMargins ?? []
+        let rights =
+            base.isEmpty
+            ? nil
+            : MeanBand(
+                items.map { item in
+                    windows.map { window in
+                        (base[item] + window.margins[item] > 0 ? 1 : 0) - (base[item] > 0 ? 1 : 0)
+                    }
+                }, seed: seed)
+        let all = windows.indices.map { index in
             Confirmed(
                 kind: windows[index].kind, start: windows[index].start,
                 length: windows[index].length, iterations: windows[index].iterations ?? 1,
-                items: seen.count, change: band.means[index], low: band.bandLow[index],
-                high: band.bandHigh[index])
+                items: items.count, change: band.means[index], low: band.bandLow[index],
+                high: band.bandHigh[index],
+                accuracy: rights.map {
+                    .init(
+                        change: $0.means[index], low: $0.bandLow[index], high: $0.bandHigh[index])
+                }, text: view.textChange(windows[index]),
+                overhead: windows[index].overhead(of: evidence.layers))
         }
-        let bound = band.upperBound.max() ?? .nan
-        let best = order[0]
+        return (all, band.upperBound.max() ?? .nan)
+    }
+
+    /// Whether `other` is another choice at the same cost. A window one layer off at either end is the same
+    /// choice.
+    static func isRival(
+        _ other: Int, of best: Int, _ windows: [SavedEvidence.Window], _ layers: Int
+    ) -> Bool {
+        let grid = Windows(layers: layers)
         func cost(_ index: Int) -> Int {
             windows[index].length * ((windows[index].iterations ?? 1) - 1)
         }
-        // A window one layer off at either end is the same choice, no rival of it.
-        let grid = Windows(layers: evidence.layers)
-        let choice = grid.split(windows[best].layers)
-        let rivals = windows.indices.filter { index in
-            index != best && cost(index) == cost(best)
-                && (windows[index].kind != windows[best].kind
-                    || !grid.split(windows[index].layers).isNear(choice))
+        return other != best && cost(other) == cost(best)
+            && (windows[other].kind != windows[best].kind
+                || !grid.split(windows[other].layers).isNear(grid.split(windows[best].layers)))
+    }
+
+    private static func reason(
+        _ best: Confirmed, rivals: Int, gains: Bool, isHarmful: Bool, unbeaten: Confirmed?,
+        harmed: Confirmed?, limits: Limits, bound: Double, count: Int
+    ) -> String {
+        let gain =
+            "On items that chose nothing, \(name(best)) gains \(significant(best.change)) nats of margin"
+        let rest = [best.accuracy.map(accuracy), best.text.map(text)].compactMap(\.self)
+        let more = rest.isEmpty ? "" : " \(rest.joined(separator: " "))"
+        if gains, let unbeaten {
+            return gain + ", but not clearly more than \(name(unbeaten)) at the same cost "
+                + "(\(significant(unbeaten.change)))." + more
         }
-        let unbeaten = rivals.filter { rival in
-            let difference = MeanBand(values.map { [$0[best] - $0[rival]] }, seed: seed)
-            return difference.low[0] <= 0
-        }.max { band.means[$0] < band.means[$1] }
-        let gains = confirmed[0].low > 0
-        let text = String(significant(bound))
-        let reason =
-            if gains, unbeaten == nil {
-                "On items that chose nothing, \(name(confirmed[0])) gains "
-                    + "\(significant(confirmed[0].change)) nats of margin, at least "
-                    + "\(significant(confirmed[0].low)) of them for all confirmed windows together"
-                    + (rivals.isEmpty
-                        ? "; no rival of the same cost was confirmed."
-                        : ", and beats "
-                            + (rivals.count == 1 ? "its one rival" : "all \(rivals.count) rivals")
-                            + " confirmed at the same cost.")
-            } else if gains, let unbeaten, let place = order.firstIndex(of: unbeaten) {
-                "On items that chose nothing, \(name(confirmed[0])) gains "
-                    + "\(significant(confirmed[0].change)) nats of margin, but not clearly more than "
-                    + "\(name(confirmed[place])) at the same cost "
-                    + "(\(significant(confirmed[place].change)))."
-            } else {
-                "No window of this frozen model gains more than \(text) nats of margin "
-                    + "(95 %, \(windows.count) confirmed windows together)."
-            }
-        return Frozen(
-            recommended: gains && unbeaten == nil ? confirmed[0] : nil, confirmed: confirmed,
-            upperBound: bound, reason: reason)
+        if gains {
+            return gain
+                + ", at least \(significant(best.low)) of them for all confirmed windows together"
+                + (rivals == 0
+                    ? "; no rival of the same cost was confirmed."
+                    : ", and beats " + (rivals == 1 ? "its one rival" : "all \(rivals) rivals")
+                        + " confirmed at the same cost.") + more
+        }
+        if isHarmful, best.low > 0 {
+            return gain + ", but its accuracy falls." + more
+        }
+        if let harmed, let cost = harmed.text {
+            return "\(sentence(name(harmed))) gains \(significant(harmed.change)) nats of margin, but costs text "
+                + "\(significant(cost)) nats per token, more than --max-text-cost "
+                + "\(significant(limits.textCost)) allows; no cheaper window gains for certain."
+        }
+        return "No window of this frozen model gains more than \(significant(bound)) nats of margin "
+            + "(95 %, \(count) confirmed windows together)."
+    }
+
+    private static func accuracy(_ change: Confirmed.Band) -> String {
+        func points(_ share: Double) -> String {
+            let value = (share * 1000).rounded() / 10
+            return (value > 0 ? "+" : "") + "\(value)"
+        }
+        let clear = change.low > 0 || change.high < 0
+        return "Its accuracy changes by \(points(change.change)) points (\(points(change.low)) to "
+            + "\(points(change.high))\(clear ? "" : ", not clear of 0"))."
+    }
+
+    private static func text(_ cost: Double) -> String {
+        cost > 0
+            ? "It costs plain text \(significant(cost)) nats per token."
+            : "Plain text does not suffer (\(significant(cost)) nats per token)."
+    }
+
+    private static func sentence(_ words: String) -> String {
+        words.prefix(1).uppercased() + words.dropFirst()
     }
 
     private static func name(_ window: Confirmed) -> String {

@@ -37,10 +37,22 @@ extension Verdict {
         return record
     }
 
+    /// Splits whose cost a reader wants to know: the best candidates, and the recommended window.
+    public func priced(layers: Int) -> [Split] {
+        var splits = train.candidates.prefix(5).map(\.split)
+        if let window = frozen.recommended {
+            let own = Split(
+                encoder: window.start, think: window.length,
+                decoder: layers - window.start - window.length)
+            if !splits.contains(own) { splits.append(own) }
+        }
+        return splits
+    }
+
     /// The greatest k within the overhead; nil where it has no limit.
     private func mostIterations(_ split: Split) -> Int? {
-        guard maximumOverhead.isFinite else { return nil }
-        let more = (maximumOverhead - 1) * Double(split.layers) / Double(split.think)
+        guard limits.overhead.isFinite else { return nil }
+        let more = (limits.overhead - 1) * Double(split.layers) / Double(split.think)
         return 1 + Int(more + 1e-9)
     }
 
@@ -76,6 +88,7 @@ extension Verdict {
                 "recommended": frozen.recommended.map(Self.json) ?? .null,
                 "upper_bound": .number(frozen.upperBound), "reason": .string(frozen.reason),
                 "confirmed": .array(frozen.confirmed.map(Self.json)),
+                "k_curve": .array(frozen.curve.map(Self.json)),
             ],
             "train": [
                 "parts": .array(train.parts.map(JSON.string)),
@@ -93,8 +106,26 @@ extension Verdict {
                                     }.map { ($0.key, JSON.number($0.value)) })),
                         ]
                     }),
+                "rivals": .array(
+                    train.rivals.map { rival in
+                        [
+                            "kind": .string(rival.kind), "start": .number(rival.start),
+                            "length": .number(rival.length),
+                            "iterations": .number(rival.iterations),
+                            "difference": .number(rival.difference), "low": .number(rival.low),
+                            "high": .number(rival.high),
+                        ]
+                    }),
             ],
-            "max_overhead": .number(maximumOverhead.isFinite ? maximumOverhead : nil),
+            "sweeps": .array(
+                sweeps.map { sweep in
+                    [
+                        "selector": .string(sweep.selector), "setting": .string(sweep.setting),
+                        "text": .text(sweep.text), "proposal": .text(sweep.split?.notation),
+                    ]
+                }),
+            "max_overhead": .number(limits.overhead.isFinite ? limits.overhead : nil),
+            "max_text_cost": .number(limits.textCost.isFinite ? limits.textCost : nil),
             "front": .array(
                 front.map { offer in
                     [
@@ -132,6 +163,10 @@ extension Verdict {
             "length": .number(window.length), "iterations": .number(window.iterations),
             "items": .number(window.items), "margin_delta": .number(window.change),
             "low": .number(window.low), "high": .number(window.high),
+            "accuracy_delta": .number(window.accuracy?.change),
+            "accuracy_low": .number(window.accuracy?.low),
+            "accuracy_high": .number(window.accuracy?.high),
+            "nll_delta": .number(window.text), "overhead": .number(window.overhead),
         ]
     }
 }

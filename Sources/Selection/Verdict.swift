@@ -18,6 +18,32 @@ public struct Verdict: Sendable {
         public var change: Double
         public var low: Double
         public var high: Double
+        /// Change of the share of right answers, with its band; nil where the base's margins are not known.
+        public var accuracy: Band?
+        /// Change of the text's negative log-probability in nats per token; nil without text.
+        public var text: Double?
+        /// Executed layers over the model's.
+        public var overhead: Double
+
+        public struct Band: Sendable, Equatable {
+            public var change: Double
+            public var low: Double
+            public var high: Double
+        }
+    }
+
+    /// What a recommendation may cost.
+    public struct Limits: Sendable, Equatable {
+        /// Executed layers over the model's.
+        public var overhead: Double
+        /// Nats per token of plain text.
+        public var textCost: Double
+        public static let usualTextCost = 0.1
+
+        public init(overhead: Double = .infinity, textCost: Double = Self.usualTextCost) {
+            self.overhead = overhead
+            self.textCost = textCost
+        }
     }
 
     /// *Use it frozen*.
@@ -26,6 +52,8 @@ public struct Verdict: Sendable {
         public var recommended: Confirmed?
         /// Best first.
         public var confirmed: [Confirmed]
+        /// The best window's gain by its number of iterations, fewest first; empty where one k was confirmed.
+        public var curve: [Confirmed]
         /// No window gains more than this, at 95 % for all of them together; nil without confirmation.
         public var upperBound: Double?
         public var reason: String
@@ -47,6 +75,20 @@ public struct Verdict: Sendable {
         /// nil where the best candidate is proposed.
         public var abstention: String?
         public var parts: [String]
+        /// The best candidate's loop against others of the same executed layers, on the confirmation items.
+        public var rivals: [Rival]
+    }
+
+    /// A window that runs as many layers more as the candidate's does.
+    public struct Rival: Sendable, Equatable {
+        public var kind: String
+        public var start: Int
+        public var length: Int
+        public var iterations: Int
+        /// The candidate's margin minus the rival's in nats, with a 95 % band for all rivals together.
+        public var difference: Double
+        public var low: Double
+        public var high: Double
     }
 
     /// How often a selector's proposal came out again; of selectors whose evidence resamples draw.
@@ -65,24 +107,28 @@ public struct Verdict: Sendable {
     /// What was not measured, by selector title.
     public var missing: OrderedDictionary<String, [EvidenceNeed]>
     public var resamples: Int
-    /// Executed layers over the model's that a recommendation may have.
-    public var maximumOverhead: Double
+    public var limits: Limits
     public var front: [Offer]
+    /// What selectors with a setting propose under other settings.
+    public var sweeps: [Sweep]
 
     /// The confidence below which nothing is proposed. Three parts of pure noise reach about .28.
     public static let leastConfidence = 0.5
 
     /// - Parameters:
-    ///   - maximumOverhead: executed layers over the model's; windows that run more are not recommended.
+    ///   - limits: windows that cost more are not recommended.
+    ///   - others: evidence of the same model on other texts, for the sweep alone, by name.
     public init(
         _ evidence: SavedEvidence, resamples: Int = EvidenceResampler.resamples,
-        maximumOverhead: Double = .infinity, seed: UInt64 = 0
+        limits: Limits = Limits(), others: [(name: String, evidence: SavedEvidence)] = [],
+        seed: UInt64 = 0
     ) {
         let view = EvidenceView(evidence)
         self.resamples = resamples
-        self.maximumOverhead = maximumOverhead
-        frozen = Self.frozen(evidence, maximumOverhead: maximumOverhead, seed: seed)
-        front = Self.front(evidence, maximumOverhead: maximumOverhead)
+        self.limits = limits
+        frozen = Self.frozen(evidence, limits: limits, seed: seed)
+        front = Self.front(evidence, maximumOverhead: limits.overhead)
+        sweeps = Sweep.all(evidence, others: others)
         missing = [:]
         var fed: [(selector: Selector, proposal: Split?)] = []
         for selector in Selector.all {
@@ -127,7 +173,8 @@ public struct Verdict: Sendable {
             abstention: Self.abstention(
                 confidence, isClear: candidates.first.map { Self.isClear($0.split, evidence, seed) }
             ),
-            parts: parts)
+            parts: parts,
+            rivals: candidates.first.map { Self.rivals(of: $0.split, evidence, seed: seed) } ?? [])
     }
 
     /// Whether the window stands out of those of its length in USE or in what a half loop does to the searched
@@ -227,8 +274,8 @@ public struct Verdict: Sendable {
             ) { first, _ in first }
             if !known.isEmpty { parts["text"] = scores(windows) { known[$0] } }
             let gains = Dictionary(
-                half.compactMap { window in
-                    view.marginChange(window, confirmation: false).map { (window.layers, $0) }
+                view.raced("half").filter { $0.window.iterations == 2 }.map {
+                    ($0.window.layers, $0.change)
                 }
             ) { first, _ in first }
             if !gains.isEmpty { parts["half_loop"] = scores(windows) { gains[$0] } }

@@ -1,5 +1,6 @@
 import ArgumentParser
 import Commands
+import Selection
 
 struct Select: ParsableCommand {
     static let configuration = CommandConfiguration(
@@ -63,6 +64,27 @@ struct Select: ParsableCommand {
             valueName: "factor"))
     var maxOverhead: Overhead?
 
+    @Option(
+        help: ArgumentHelp(
+            "Recommend nothing that costs plain text more than this, in nats per token.",
+            discussion: "Margins can grow while the model's text falls apart; inf asks for margins alone.",
+            valueName: "nats"))
+    var maxTextCost = Verdict.Limits.usualTextCost
+
+    @Option(
+        help: ArgumentHelp(
+            "A probe of the same model on another text, to see which proposals move with the text.",
+            discussion: "May be given several times. Only the sweep of settings reads it.",
+            valueName: "run"))
+    var otherText: [String] = []
+
+    @Flag(
+        help: """
+            Also time decoding with the best candidates at k = 1 to 4: one stream, milliseconds per token. Runs the \
+            model; the times differ from run to run.
+            """)
+    var latency = false
+
     func validate() throws {
         guard model != nil || !runs.isEmpty else {
             throw ValidationError("Give a run folder, or --model with --out to make one.")
@@ -70,6 +92,9 @@ struct Select: ParsableCommand {
         if model != nil, out == nil { throw ValidationError("--model needs --out for its runs") }
         if budget != nil, model == nil {
             throw ValidationError("--budget is for the runs that --model makes")
+        }
+        guard maxTextCost >= 0 else {
+            throw ValidationError("--max-text-cost must be 0 or more, not \(maxTextCost)")
         }
         guard resamples >= 100 else {
             throw ValidationError("--resamples must be 100 or more, not \(resamples)")
@@ -87,7 +112,8 @@ struct Select: ParsableCommand {
         }
         let (record, folder, path) = try SelectRun(
             runs: folders, out: out, seed: seed, resamples: resamples,
-            maximumOverhead: maxOverhead?.factor ?? .infinity
+            limits: .init(overhead: maxOverhead?.factor ?? .infinity, textCost: maxTextCost),
+            otherTexts: otherText, latency: latency ? DecodeLatency(quiet: output.quiet) : nil
         ).run()
         try Terminal.write(SelectRun.summary(record, run: folder, model: path))
     }

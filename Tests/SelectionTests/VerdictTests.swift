@@ -179,7 +179,7 @@ import Testing
                 window(4, 3, 0.4), window(5, 2, -1), window(6, 3, 0.4),
             ], isConfirmation: Array(repeating: false, count: items), scored: [])
         func front(_ most: Double) -> [[Double]] {
-            Verdict(evidence, resamples: 100, maximumOverhead: most, seed: 1).front.map {
+            Verdict(evidence, resamples: 100, limits: .init(overhead: most), seed: 1).front.map {
                 [Double($0.length), Double($0.iterations), $0.overhead]
             }
         }
@@ -192,7 +192,7 @@ import Testing
     @Test func aRecommendationKeepsWithinTheOverhead() throws {
         let evidence = evidence(planted: 7..<10, gain: 1.5, seed: 3)
         func verdict(_ most: Double) -> Verdict {
-            Verdict(evidence, resamples: 100, maximumOverhead: most, seed: 1)
+            Verdict(evidence, resamples: 100, limits: .init(overhead: most), seed: 1)
         }
         #expect(verdict(1.15).frozen.recommended?.start == 7)
         let cheaper = verdict(1.1).frozen
@@ -201,7 +201,7 @@ import Testing
         #expect(verdict(1.01).frozen.reason.contains("--max-overhead"))
         let planted = Verdict(
             self.evidence(planted: 6..<10, strength: 2, seed: 5), resamples: 100,
-            maximumOverhead: 1.5, seed: 9)
+            limits: .init(overhead: 1.5), seed: 9)
         let record = planted.record(evidence, cost: { _ in [] }, createdBy: "test")
         let think = try #require(record.split?.think)
         #expect(record.maximumIterations == 1 + 10 / think)

@@ -12,6 +12,8 @@ public struct EvidenceView: Sendable {
     /// How often each item and document was drawn; nil: once.
     package let itemTimes: [Double]?
     package let documentTimes: [Double]?
+    /// By kind of loop.
+    private let races: [String: RaceReplay]
 
     /// Kneedle's and the windows' reading of the distances with its bootstrap, where that has been made.
     public var angular: LayerEvidence?
@@ -23,6 +25,7 @@ public struct EvidenceView: Sendable {
         self.evidence = evidence
         itemTimes = nil
         documentTimes = nil
+        races = Self.races(evidence)
         means = evidence.tables.mapValues { table in
             let once = [Double](repeating: 1, count: evidence.documents)
             return Self.weighted(table, once)
@@ -38,9 +41,10 @@ public struct EvidenceView: Sendable {
 
     fileprivate init(
         _ evidence: SavedEvidence, means: [String: [Double]], pairs: [Double]?,
-        itemTimes: [Double]?, documentTimes: [Double]
+        itemTimes: [Double]?, documentTimes: [Double], races: [String: RaceReplay]
     ) {
         self.evidence = evidence
+        self.races = races
         self.means = means
         self.pairs = pairs
         self.itemTimes = itemTimes
@@ -139,6 +143,32 @@ public struct EvidenceView: Sendable {
         return count > 0 ? sum / count : nil
     }
 
+    fileprivate static func races(_ evidence: SavedEvidence) -> [String: RaceReplay] {
+        guard let scans = evidence.scans else { return [:] }
+        return Dictionary(
+            Set(scans.windows.map(\.kind)).compactMap { kind in
+                RaceReplay(scans, kind: kind).map { (kind, $0) }
+            }
+        ) { first, _ in first }
+    }
+
+    /// Looped windows of a kind with the mean change of the searched items' margin. The race is run again on the
+    /// drawn items; a window that leaves it counts for no more than the worst that stays.
+    func raced(_ kind: String) -> [(window: SavedEvidence.Window, change: Double, stays: Bool)] {
+        guard let scans = evidence.scans, let race = races[kind] else { return [] }
+        let staying = Set(race.survivors(scans, times: itemTimes))
+        let changes = scans.windows.indices.compactMap { index -> (Int, Double)? in
+            let window = scans.windows[index]
+            guard window.kind == kind, (window.iterations ?? 1) > 1 else { return nil }
+            return marginChange(window, confirmation: false).map { (index, $0) }
+        }
+        let worst = changes.filter { staying.contains($0.0) }.map(\.1).min() ?? .infinity
+        return changes.map { index, change in
+            let stays = staying.contains(index)
+            return (scans.windows[index], stays ? change : min(change, worst), stays)
+        }
+    }
+
     /// Change of the text's negative log-probability per token; nil where it is unknown.
     func textChange(_ window: SavedEvidence.Window) -> Double? {
         guard let scans = evidence.scans else { return nil }
@@ -202,6 +232,7 @@ public struct EvidenceResampler: Sendable {
         }
         if let pairs = evidence.pairs { store(pairs.values, { _ in 1 }, pairCount, pairFirst) }
 
+        let races = EvidenceView.races(evidence)
         let items = max(evidence.scans?.isConfirmation.count ?? 0, evidence.use?.changes.count ?? 0)
         var done = 0
         while done < resamples {
@@ -245,7 +276,8 @@ public struct EvidenceResampler: Sendable {
                             }),
                         pairs: evidence.pairs == nil ? nil : means(pairFirst, pairCount),
                         itemTimes: drawn,
-                        documentTimes: Array(times[draw * documents..<(draw + 1) * documents])))
+                        documentTimes: Array(times[draw * documents..<(draw + 1) * documents]),
+                        races: races))
             }
             done += count
         }

@@ -63,8 +63,13 @@ public struct SavedEvidence: Sendable {
         public var isConfirmation: [Bool]
         /// Scored tokens of each document.
         public var scored: [Double]
+        /// Each item's margin under the model as it is; empty where it is not known, and with it the accuracy.
+        public var baseMargins: [Double]
 
-        public init(windows: [Window], isConfirmation: [Bool], scored: [Double]) {
+        public init(
+            windows: [Window], isConfirmation: [Bool], scored: [Double], baseMargins: [Double] = []
+        ) {
+            self.baseMargins = baseMargins
             self.windows = windows
             self.isConfirmation = isConfirmation
             self.scored = scored

@@ -8,7 +8,7 @@ extension Selector {
         name: "loops", title: "Loop scan", kinds: ["loop"],
         explanation:
             "Mean change of the search items' margin when the window runs k times in a row; the "
-            + "greatest. Harsh on frozen models.",
+            + "greatest of those that stay in the race. Harsh on frozen models.",
         source: .etd)
 
     /// The same with half and damped repetitions.
@@ -21,12 +21,8 @@ extension Selector {
         name: String, title: String, kinds: Set<String>, explanation: String, source: Citation
     ) -> Selector {
         @Sendable func ranked(_ view: EvidenceView) -> [(SavedEvidence.Window, Double)] {
-            let windows = view.evidence.scans?.windows.filter {
-                kinds.contains($0.kind) && ($0.iterations ?? 1) > 1
-            }
-            return (windows ?? []).compactMap { window in
-                view.marginChange(window, confirmation: false).map { (window, $0) }
-            }.sorted { $0.1 > $1.1 }
+            kinds.sorted().flatMap { view.raced($0) }.filter(\.stays).map { ($0.window, $0.change) }
+                .sorted { $0.1 > $1.1 }
         }
         return Selector(
             name: name, title: title, explanation: explanation,
