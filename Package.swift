@@ -214,7 +214,7 @@ let package = Package(
         .testTarget(
             name: "SelectionTests",
             dependencies: [
-                "Files", "Tensors", "Plans", "Records", "Selection", "TestSupport",
+                "Files", "Tensors", "Statistics", "Plans", "Records", "Selection", "TestSupport",
             ]),
         .testTarget(
             name: "ProbingTests",

@@ -83,7 +83,9 @@ public struct SelectRun {
 
     /// FLOPs and cache bytes by k, where the model is at hand; none where it has moved.
     private static func costs(of model: ModelRecord) -> (Split) -> [SplitRecord.Cost] {
-        guard let transformer = try? CandidateCost.transformer(of: model) else { return { _ in [] } }
+        guard let transformer = try? CandidateCost.transformer(of: model) else {
+            return { _ in [] }
+        }
         return { ProbeRun.costs(of: $0, transformer) }
     }
 

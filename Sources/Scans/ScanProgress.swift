@@ -1,7 +1,7 @@
 import Corpus
 import Models
-import Statistics
 import Plans
+import Statistics
 
 /// How far work has come, in token passes: a token through half of the model's layers, which is what it costs
 /// in a looped or skipped window on average.
@@ -46,7 +46,10 @@ extension Scan.Job {
     func allPasses(search: [Int], confirmation: [Int], model: Transformer) -> Int {
         func rows(_ chosen: [Int]) -> Int { chosen.reduce(0) { $0 + items[$1].rows } }
         let confirmed = ScanKind.allCases.reduce(0) { sum, kind in
-            sum + min(RaceRule.mostConfirmed, windows.count { $0.kind == kind && !pinned.contains($0) })
+            sum
+                + min(
+                    RaceRule.mostConfirmed,
+                    windows.count { $0.kind == kind && !pinned.contains($0) })
         }
         return windows.count * rows(search) + (confirmed + pinned.count) * rows(confirmation)
             + textPasses(model: model)

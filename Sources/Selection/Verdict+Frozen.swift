@@ -113,25 +113,22 @@ extension Verdict {
         let band = MeanBand(
             items.map { item in windows.map { $0.margins[item] } }, seed: seed)
         let base = evidence.scans?.baseMargins ?? []
-        let rights =
-            base.isEmpty
-            ? nil
-            : MeanBand(
-                items.map { item in
-                    windows.map { window in
-                        (base[item] + window.margins[item] > 0 ? 1 : 0) - (base[item] > 0 ? 1 : 0)
-                    }
-                }, seed: seed)
+        func accuracy(_ window: SavedEvidence.Window) -> PairedShare? {
+            guard !base.isEmpty else { return nil }
+            let before = items.map { base[$0] > 0 }
+            let after = items.map { base[$0] + window.margins[$0] > 0 }
+            return PairedShare(
+                gained: zip(before, after).count { !$0 && $1 },
+                lost: zip(before, after).count { $0 && !$1 }, items: items.count,
+                comparisons: windows.count)
+        }
         let all = windows.indices.map { index in
             Confirmed(
                 kind: windows[index].kind, start: windows[index].start,
                 length: windows[index].length, iterations: windows[index].iterations ?? 1,
                 items: items.count, change: band.means[index], low: band.bandLow[index],
                 high: band.bandHigh[index],
-                accuracy: rights.map {
-                    .init(
-                        change: $0.means[index], low: $0.bandLow[index], high: $0.bandHigh[index])
-                }, text: view.textChange(windows[index]),
+                accuracy: accuracy(windows[index]), text: view.textChange(windows[index]),
                 overhead: windows[index].overhead(of: evidence.layers))
         }
         return (all, band.upperBound.max() ?? .nan)
@@ -175,15 +172,17 @@ extension Verdict {
             return gain + ", but its accuracy falls." + more
         }
         if let harmed, let cost = harmed.text {
-            return "\(sentence(name(harmed))) gains \(significant(harmed.change)) nats of margin, but costs text "
+            return
+                "\(sentence(name(harmed))) gains \(significant(harmed.change)) nats of margin, but costs text "
                 + "\(significant(cost)) nats per token, more than --max-text-cost "
                 + "\(significant(limits.textCost)) allows; no cheaper window gains for certain."
         }
-        return "No window of this frozen model gains more than \(significant(bound)) nats of margin "
+        return
+            "No window of this frozen model gains more than \(significant(bound)) nats of margin "
             + "(95 %, \(count) confirmed windows together)."
     }
 
-    private static func accuracy(_ change: Confirmed.Band) -> String {
+    private static func accuracy(_ change: PairedShare) -> String {
         func points(_ share: Double) -> String {
             let value = (share * 1000).rounded() / 10
             return (value > 0 ? "+" : "") + "\(value)"

@@ -106,6 +106,7 @@ extension Verdict {
                                     }.map { ($0.key, JSON.number($0.value)) })),
                         ]
                     }),
+                "first_layers": counts(train.starts), "last_layers": counts(train.ends),
                 "rivals": .array(
                     train.rivals.map { rival in
                         [

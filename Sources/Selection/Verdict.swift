@@ -19,17 +19,11 @@ public struct Verdict: Sendable {
         public var low: Double
         public var high: Double
         /// Change of the share of right answers, with its band; nil where the base's margins are not known.
-        public var accuracy: Band?
+        public var accuracy: PairedShare?
         /// Change of the text's negative log-probability in nats per token; nil without text.
         public var text: Double?
         /// Executed layers over the model's.
         public var overhead: Double
-
-        public struct Band: Sendable, Equatable {
-            public var change: Double
-            public var low: Double
-            public var high: Double
-        }
     }
 
     /// What a recommendation may cost.
@@ -75,6 +69,9 @@ public struct Verdict: Sendable {
         /// nil where the best candidate is proposed.
         public var abstention: String?
         public var parts: [String]
+        /// How often each first and last think layer came out of the resamples.
+        public var starts: [Int: Int]
+        public var ends: [Int: Int]
         /// The best candidate's loop against others of the same executed layers, on the confirmation items.
         public var rivals: [Rival]
     }
@@ -141,6 +138,7 @@ public struct Verdict: Sendable {
         }
         let candidates = Self.candidates(view)
         var near = 0
+        var (starts, ends): ([Int: Int], [Int: Int]) = ([:], [:])
         var counts = fed.map { _ in Stability(same: 0, near: 0, starts: [:], ends: [:]) }
         EvidenceResampler(evidence, resamples: resamples, seed: seed).run { drawn in
             for (index, entry) in fed.enumerated() {
@@ -151,10 +149,10 @@ public struct Verdict: Sendable {
                 if winner == proposal { counts[index].same += 1 }
                 if winner.isNear(proposal) { counts[index].near += 1 }
             }
-            if let best = candidates.first,
-                let winner = Self.candidates(drawn).first, winner.split.isNear(best.split)
-            {
-                near += 1
+            if let best = candidates.first, let winner = Self.candidates(drawn).first?.split {
+                starts[winner.encoder, default: 0] += 1
+                ends[winner.encoder + winner.think - 1, default: 0] += 1
+                if winner.isNear(best.split) { near += 1 }
             }
         }
         let whole = Double(max(1, resamples))
@@ -173,7 +171,7 @@ public struct Verdict: Sendable {
             abstention: Self.abstention(
                 confidence, isClear: candidates.first.map { Self.isClear($0.split, evidence, seed) }
             ),
-            parts: parts,
+            parts: parts, starts: starts, ends: ends,
             rivals: candidates.first.map { Self.rivals(of: $0.split, evidence, seed: seed) } ?? [])
     }
 

@@ -15,8 +15,11 @@ public enum RaceRule {
     /// Places in `values` of those that go on, best first.
     /// - Parameters:
     ///   - values: [contestants][items]; a contestant with a value that is not finite leaves.
+    ///   - field: how many began the round; nil: those of `values`.
     ///   - times: how often each item counts, as a resample draws it; nil: once. [items]
-    public static func survivors(_ values: [[Double]], times: [Double]? = nil) -> [Int] {
+    public static func survivors(
+        _ values: [[Double]], field: Int? = nil, times: [Double]? = nil
+    ) -> [Int] {
         let items = values.first?.count ?? 0
         let times = times ?? [Double](repeating: 1, count: items)
         let count = times.reduce(0, +)
@@ -41,6 +44,6 @@ public enum RaceRule {
             let error = (squares / (count - 1) / count).squareRoot()
             return difference + dropLimit * error >= 0
         }
-        return Array(near.prefix(max(leastRacing, values.count / 2)))
+        return Array(near.prefix(max(leastRacing, (field ?? values.count) / 2)))
     }
 }

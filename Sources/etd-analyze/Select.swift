@@ -67,7 +67,8 @@ struct Select: ParsableCommand {
     @Option(
         help: ArgumentHelp(
             "Recommend nothing that costs plain text more than this, in nats per token.",
-            discussion: "Margins can grow while the model's text falls apart; inf asks for margins alone.",
+            discussion:
+                "Margins can grow while the model's text falls apart; inf asks for margins alone.",
             valueName: "nats"))
     var maxTextCost = Verdict.Limits.usualTextCost
 

@@ -56,6 +56,9 @@ package struct BarChart: Sendable {
                     x: bar.x,
                     text: "\(xName) \(Int(nearest: bar.x))\n\(valueName): "
                         + NumberText.estimate(bar.y, bar.error))
-            })
+            },
+            numbers: frame.data(
+                [xName, valueName, "standard error"],
+                bars.map { [$0.x, $0.y, $0.error].map(ChartFrame.field) }))
     }
 }

@@ -1,3 +1,5 @@
+import Foundation
+
 /// What every chart with two axes shares: the words around it, its size, zones, and the layout of
 /// margins, grid, legend and hover targets. It draws no data.
 ///
@@ -15,6 +17,8 @@ package struct ChartFrame: Sendable {
     package var width: Double
     package var height: Double
     package var zones: [ChartZone]
+    /// Whether the picture carries its numbers; not the second of two pictures of the same.
+    package var carriesData = true
 
     package init(
         id: String, title: String, summary: String, xLabel: String, yLabel: String,
@@ -32,6 +36,25 @@ package struct ChartFrame: Sendable {
 
     /// Width of a text at the charts' 12-unit type: an estimate on the wide side, since fonts differ.
     static func textWidth(_ text: String) -> Double { Double(text.count) * 6.7 }
+
+    /// The numbers behind the picture as comma-separated values, which the page's script saves.
+    func data(_ header: [String], _ rows: [[String]]) -> Markup? {
+        guard carriesData else { return nil }
+        let lines = ([header] + rows).map { row in
+            row.map { field in
+                field.contains(where: { ",\"\n".contains($0) })
+                    ? "\"" + field.replacing("\"", with: "\"\"") + "\"" : field
+            }.joined(separator: ",")
+        }
+        return "<metadata>\(lines.joined(separator: "\n"))</metadata>"
+    }
+
+    /// A number of the data: as many digits as a reader can use; empty where undefined.
+    static func field(_ value: Double?) -> String {
+        guard let value, value.isFinite else { return "" }
+        return value == value.rounded() && abs(value) < 1e15
+            ? String(Int(value)) : String(format: "%.6g", value)
+    }
 }
 
 /// A shaded stretch of the x axis.
@@ -47,7 +70,7 @@ package struct ChartZone: Sendable {
 
 /// A line of the legend: a sample and its name.
 struct LegendEntry {
-    enum Sample { case line, horizontal, vertical }
+    enum Sample { case line, horizontal, vertical, filled, hollow }
     var name: String
     var tone: Int
     var sample: Sample
@@ -107,12 +130,13 @@ struct ChartLayout {
     }
 
     /// Everything around the data, with the data between grid and hover targets.
-    func svg(data: Markup, hover: [HoverTarget]) -> Markup {
+    /// - Parameter numbers: what `ChartFrame.data` gives.
+    func svg(data: Markup, hover: [HoverTarget], numbers: Markup? = nil) -> Markup {
         """
         <svg class="chart" viewBox="0 0 \(frame.width) \(frame.height)" role="img" \
         aria-labelledby="\(frame.id)-title \(frame.id)-summary" xmlns="http://www.w3.org/2000/svg">\
         <title id="\(frame.id)-title">\(frame.title)</title>\
-        <desc id="\(frame.id)-summary">\(frame.summary)</desc>
+        <desc id="\(frame.id)-summary">\(frame.summary)</desc>\(numbers)
         \(legendMarkup)\(zoneMarkup)\(axes)\(data)\(hoverMarkup(hover))</svg>
         """
     }
@@ -130,6 +154,11 @@ struct ChartLayout {
                     "<path class=\"reference\" d=\"M\(item.x) \(item.y - 4)h22\"/>"
                 case .vertical:
                     "<path class=\"marker\" d=\"M\(item.x + 17) \(item.y - 11)v14\"/>"
+                case .filled, .hollow:
+                    """
+                    <circle class="\(item.entry.sample == .filled ? "dot" : "ring") \
+                    tone\(item.entry.tone)" cx="\(item.x + 17)" cy="\(item.y - 4)" r="4"/>
+                    """
                 }
             return """
                 \(sample)<text class="legend" x="\(item.x + 27)" y="\(item.y)">\

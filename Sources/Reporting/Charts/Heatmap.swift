@@ -86,13 +86,25 @@ package struct Heatmap: Sendable {
             aria-labelledby="\(frame.id)-title \(frame.id)-summary" \
             xmlns="http://www.w3.org/2000/svg">\
             <title id="\(frame.id)-title">\(frame.title)</title>\
-            <desc id="\(frame.id)-summary">\(frame.summary)</desc>
+            <desc id="\(frame.id)-summary">\(frame.summary)</desc>\(values)
             \(scale(low, high, right: right))\(drawn)\(columnLabels)\(rowLabels)\
             <text class="label middle" x="\((left + right) / 2)" y="\(frame.height - 6)">\
             \(frame.xLabel)</text>\
             <text class="label middle" transform="translate(13 \((top + bottom) / 2)) rotate(-90)">\
             \(frame.yLabel)</text></svg>
             """
+    }
+
+    private var values: Markup? {
+        let lowest = cells.map(\.row).min() ?? 0
+        return frame.data(
+            [frame.xLabel, frame.yLabel, valueName],
+            cells.map { cell in
+                let name = rowNames.flatMap { names in
+                    names.indices.contains(cell.row - lowest) ? names[cell.row - lowest] : nil
+                }
+                return ["\(cell.column)", name ?? "\(cell.row)", ChartFrame.field(cell.value)]
+            })
     }
 
     /// The key above the grid: name, lowest value, five shades, highest value.

@@ -118,7 +118,30 @@ package struct LineChart: Sendable {
         let lines = series.map { line($0, layout) }
         return layout.svg(
             data: "\(bands)\(lines)\(references.map { reference($0, layout) })",
-            hover: hoverTargets())
+            hover: hoverTargets(), numbers: numbers)
+    }
+
+    /// A column for each series, two more for its band where it has one.
+    private var numbers: Markup? {
+        var header = [xName]
+        var byX: [Double: [String]] = [:]
+        let all = Set(series.flatMap(\.points).map(\.x)).sorted()
+        for series in series {
+            let hasBand = series.points.contains { $0.band != nil }
+            header +=
+                hasBand
+                ? [series.name, "\(series.name) low", "\(series.name) high"] : [series.name]
+            for x in all {
+                let point = series.points.first { $0.x == x }
+                let band = point?.band
+                byX[x, default: []] +=
+                    [point?.y]
+                    .map(ChartFrame.field)
+                    + (hasBand
+                        ? [band?.lowerBound, band?.upperBound].map(ChartFrame.field) : [])
+            }
+        }
+        return frame.data(header, all.map { [ChartFrame.field($0)] + (byX[$0] ?? []) })
     }
 
     /// A single series needs no name: the chart's title has it.

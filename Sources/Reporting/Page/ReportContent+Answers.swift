@@ -14,7 +14,8 @@ extension ReportContent {
             <h3>Use it frozen</h3>
             <p>\(reason)</p>
             \(confirmedTable(frozen?["confirmed"]?.arrayValue ?? []))
-            \(frontTable(verdict["front"]?.arrayValue ?? []))
+            \(iterationCurve(frozen?["k_curve"]?.arrayValue ?? []))
+            \(frontPicture(verdict["front"]?.arrayValue ?? []))
             <h3>Train it</h3>
 
             """
@@ -28,7 +29,11 @@ extension ReportContent {
             body += "<p>No split proposed. \(train?["reason"]?.stringValue ?? "")</p>"
         }
         body += candidatesTable(train?["candidates"]?.arrayValue ?? [])
+        body += rivalsTable(train?["rivals"]?.arrayValue ?? [])
+        body += histograms(train)
+        body += candidateCosts(verdict["costs"]?.arrayValue ?? [])
         body += agreement(verdict)
+        body += sweeps(verdict["sweeps"]?.arrayValue ?? [])
         let missing = verdict["missing"]?.objectValue ?? [:]
         if !missing.isEmpty {
             let items = missing.map { title, needs -> Markup in
@@ -41,7 +46,7 @@ extension ReportContent {
             id: "answers", title: "Two questions, two answers", short: "Answers", body: body)
     }
 
-    private func number(_ json: JSON?, _ digits: Int = 3) -> String {
+    func number(_ json: JSON?, _ digits: Int = 3) -> String {
         NumberText.significant(json?.doubleValue, digits: digits)
     }
 
@@ -54,7 +59,10 @@ extension ReportContent {
                 <tr><th scope="row" class="text">\(window["kind"]?.stringValue ?? "") × \
                 \(window["iterations"]?.intValue ?? 0)</th><td class="text">\(start)–\(last)</td>\
                 <td>\(window["items"]?.intValue ?? 0)</td><td>\(number(window["margin_delta"]))</td>\
-                <td>\(number(window["low"])) to \(number(window["high"]))</td></tr>
+                <td>\(number(window["low"])) to \(number(window["high"]))</td>\
+                <td>\(number(window["accuracy_delta"], 2))</td>\
+                <td>\(number(window["nll_delta"], 2))</td>\
+                <td>\(number(window["overhead"]))×</td></tr>
 
                 """
         }
@@ -62,38 +70,13 @@ extension ReportContent {
             <div class="scroll" tabindex="0" role="group" aria-label="Confirmed windows"><table><thead>\
             <tr><th scope="col" class="text">Loop</th><th scope="col" class="text">Layers</th>\
             <th scope="col">Items</th><th scope="col" class="number">Δ margin</th>\
-            <th scope="col" class="number">Band for all windows</th></tr></thead>
+            <th scope="col" class="number">Band for all windows</th>\
+            <th scope="col" class="number">Δ accuracy</th>\
+            <th scope="col" class="number">Δ NLL of text</th>\
+            <th scope="col" class="number">Executed layers</th></tr></thead>
             <tbody>\(rows)</tbody></table></div>
-            <p class="note">Nats, on confirmation items, which chose nothing; 95 % for all confirmed windows \
-            together.</p>
-
-            """
-    }
-
-    /// Looped windows that no cheaper one beats.
-    private func frontTable(_ offers: [JSON]) -> Markup {
-        guard !offers.isEmpty else { return "" }
-        let rows = offers.prefix(12).map { offer -> Markup in
-            let start = offer["start"]?.intValue ?? 0
-            let last = start &+ (offer["length"]?.intValue ?? 1) &- 1
-            let isConfirmed = offer["confirmed"]?.boolValue == true
-            return """
-                <tr><th scope="row" class="text">\(offer["kind"]?.stringValue ?? "") × \
-                \(offer["iterations"]?.intValue ?? 0)</th><td class="text">\(start)–\(last)</td>\
-                <td>\(number(offer["overhead"]))×</td><td>\(number(offer["margin_delta"]))</td>\
-                <td class="text">\(isConfirmed ? "confirmation" : "search")</td></tr>
-
-                """
-        }
-        return """
-            <h4>What more layers buy</h4>
-            <div class="scroll" tabindex="0" role="group" aria-label="Gain against cost"><table><thead>\
-            <tr><th scope="col" class="text">Loop</th><th scope="col" class="text">Layers</th>\
-            <th scope="col" class="number">Executed layers</th>\
-            <th scope="col" class="number">Δ margin</th><th scope="col" class="text">Items</th></tr></thead>
-            <tbody>\(rows)</tbody></table></div>
-            <p class="note">Windows that no other beats at the same cost or less (the Pareto front), of those \
-            with a gain. Gains on search items flatter: the best of many was chosen on them.</p>
+            <p class="note">Margins in nats and accuracy on confirmation items, which chose nothing; the band is 95 % for \
+            all confirmed windows together. Text in nats per token: above 0 it suffers.</p>
 
             """
     }

@@ -83,7 +83,10 @@ extension ReportContent {
             var frame = ChartFrame(
                 id: id, title: "\(item.title) by \(axis.noun.lowercased())", summary: summary,
                 xLabel: axis.label, yLabel: item.yLabel, zones: axis.zones)
-            if let width { frame.width = width }
+            if let width {
+                frame.width = width
+                frame.carriesData = id.hasSuffix("-wide")
+            }
             if let height { frame.height = height }
             var chart = LineChart(frame: frame, series: series, xName: axis.noun)
             if place == .layer { chart.padding = 0.5 }

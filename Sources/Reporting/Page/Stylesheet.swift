@@ -66,6 +66,7 @@ enum Stylesheet {
         .facts.wide{grid-template-columns:1fr}
         .facts dt{color:var(--soft);font-size:.82rem}
         .facts dd{margin:0;overflow-wrap:anywhere}
+        .pair>*{min-width:0}
         .pair{display:grid;grid-template-columns:repeat(2,minmax(0,1fr));gap:22px 26px;\
         align-items:start}
         figure{margin:0;break-inside:avoid;min-width:0}
@@ -92,6 +93,11 @@ enum Stylesheet {
         .band.tone2,.dot.tone2,.bar.tone2{fill:var(--tone2)}
         .band.tone3,.dot.tone3,.bar.tone3{fill:var(--tone3)}
         .band.tone4,.dot.tone4,.bar.tone4{fill:var(--tone4)}
+        .ring{fill:none;stroke-width:1.4;stroke-opacity:.75}
+        .ring.tone1{stroke:var(--tone1)}.ring.tone2{stroke:var(--tone2)}
+        .save{font-size:.8rem;color:var(--soft);margin:2px 0 0;text-align:right}
+        .save button{font:inherit;color:var(--accent);background:none;border:0;padding:2px 4px;\
+        cursor:pointer;text-decoration:underline}
         .band{fill-opacity:.2}
         .whisker{stroke:var(--ink);stroke-width:1}
         path.reference{stroke:var(--soft);stroke-dasharray:3 3;fill:none}
@@ -128,7 +134,8 @@ enum Stylesheet {
         .wide:not(dl){display:none}.narrow{display:block}section{padding:16px 14px}\
         header,main,footer{padding-left:10px;padding-right:10px}header{padding-top:18px}\
         .facts{grid-template-columns:repeat(auto-fill,minmax(140px,1fr))}}
-        @media print{body{background:#fff}section{border:0;padding:8px 0}nav,#tip{display:none}\
+        @media print{body{background:#fff}section{border:0;padding:8px 0}\
+        h2,h3,h4,figcaption{break-after:avoid}tr{break-inside:avoid}nav,#tip,.save{display:none}\
         pre{max-height:none}.scroll{overflow:visible}\
         table{font-size:.7rem}th,td{padding:2px 5px}\
         *{-webkit-print-color-adjust:exact;print-color-adjust:exact}}
@@ -137,6 +144,8 @@ enum Stylesheet {
 
     /// Shows a chart's `<title>` texts at once, on touch too, where browsers show none or wait; and
     /// opens every fold for printing. Without it the page lacks nothing else.
+    /// Under every chart it puts two buttons: the picture as an SVG file with its colours written in, and its
+    /// numbers as CSV.
     /// Written without `<` and `&`, so that the page stays well-formed XML.
     static let script: Markup = #"""
 
@@ -145,7 +154,7 @@ enum Stylesheet {
         var tip=document.createElement("div");
         tip.id="tip";tip.hidden=true;tip.setAttribute("aria-hidden","true");
         document.body.appendChild(tip);
-        document.querySelectorAll(".hit,rect.heat,rect.cell").forEach(function(target){
+        document.querySelectorAll(".hit,rect.heat,rect.cell,circle").forEach(function(target){
         var title=target.querySelector("title");
         if(!title){return;}
         var text=title.textContent;
@@ -159,6 +168,52 @@ enum Stylesheet {
         target.addEventListener("pointerenter",show);
         target.addEventListener("pointermove",show);
         target.addEventListener("pointerleave",function(){tip.hidden=true;});
+        });
+        var styled=["fill","fill-opacity","stroke","stroke-width","stroke-opacity",
+        "stroke-dasharray","stroke-linejoin","font-family","font-size","font-weight",
+        "text-anchor","visibility"];
+        function save(name,type,text){
+        var link=document.createElement("a");
+        link.href=URL.createObjectURL(new Blob([text],{type:type}));
+        link.download=name;link.click();
+        setTimeout(function(){URL.revokeObjectURL(link.href);},1000);
+        }
+        function picture(chart){
+        var copy=chart.cloneNode(true);
+        var from=chart.querySelectorAll("*"),to=copy.querySelectorAll("*");
+        to.forEach(function(element,index){
+        var style=getComputedStyle(from[index]);
+        styled.forEach(function(name){
+        element.setAttribute(name,style.getPropertyValue(name));
+        });
+        });
+        copy.querySelectorAll(".hit,metadata").forEach(function(element){element.remove();});
+        var box=chart.viewBox.baseVal;
+        copy.setAttribute("width",box.width);copy.setAttribute("height",box.height);
+        return new XMLSerializer().serializeToString(copy);
+        }
+        document.querySelectorAll("figure").forEach(function(figure){
+        var charts=Array.from(figure.querySelectorAll("svg.chart"));
+        var data=figure.querySelector("svg.chart metadata");
+        if(!charts.length){return;}
+        var title=charts[0].querySelector("title");
+        var name=title?title.id.replace(/-title$/,""):"chart";
+        var line=document.createElement("p");
+        line.className="save";line.append("Save ");
+        function button(label,act){
+        var element=document.createElement("button");
+        element.type="button";element.textContent=label;
+        element.setAttribute("aria-label","Save "+(title?title.textContent:name)+" as "+label);
+        element.addEventListener("click",act);line.append(element);
+        }
+        button("SVG",function(){
+        var shown=charts.find(function(chart){return chart.clientWidth>0;})||charts[0];
+        save(name+".svg","image/svg+xml",picture(shown));
+        });
+        if(data){button("CSV",function(){
+        save(name+".csv","text/csv",data.textContent+"\n");
+        });}
+        figure.append(line);
         });
         addEventListener("beforeprint",function(){
         document.querySelectorAll("details").forEach(function(fold){fold.open=true;});

@@ -2,9 +2,8 @@ import Statistics
 
 /// A race run again on resampled items: what a scan's rule would have kept, had it drawn these.
 ///
-/// Items count as a round together where the same number of windows saw them. A window leaves as `RaceRule`
-/// says, and also where the scan itself had dropped it: it lacks the next round's values, which counts
-/// against it.
+/// Items count as a round together where the same number of windows saw them. A window leaves where the scan
+/// itself had dropped it, since the values it lacks count against it; the others as `RaceRule` says.
 struct RaceReplay: Sendable {
     /// Windows of one kind, as places in the scan's list.
     private let windows: [Int]
@@ -40,12 +39,14 @@ struct RaceReplay: Sendable {
     func survivors(_ scans: SavedEvidence.Scans, times: [Double]?) -> [Int] {
         var alive = Array(windows.indices)
         for (round, items) in rounds.enumerated() {
-            let racing = alive.filter { ran[round][$0] }
+            let stayed = ran[min(round + 1, rounds.count - 1)]
+            let racing = alive.filter { stayed[$0] }
             let values = racing.map { place in
                 items.map { scans.windows[windows[place]].margins[$0] }
             }
             alive = RaceRule.survivors(
-                values, times: times.map { times in items.map { $0 < times.count ? times[$0] : 1 } }
+                values, field: alive.count,
+                times: times.map { times in items.map { $0 < times.count ? times[$0] : 1 } }
             ).map { racing[$0] }
         }
         return alive.map { windows[$0] }
