@@ -4,6 +4,7 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <strings.h>
 #include <unistd.h>
 
 // Every function that is used, once: a new one is a line here, one in the header, and its call below.
@@ -17,9 +18,36 @@ static struct {
     ETD_OPENBLAS(ETD_MEMBER)
 } library;
 
+// An entry of the environment that `choose_core` rewrites in place: `setenv` beside threads that read the
+// environment could free what they read.
+static char core_type[40] = "ETD_OPENBLAS_CORETYPE=";
+
 // Before other threads run, which might be reading the environment: the library starts no threads then.
-__attribute__((constructor)) static void choose_one_thread(void) {
+__attribute__((constructor)) static void prepare_environment(void) {
     setenv("OPENBLAS_NUM_THREADS", "1", 1);
+    if (getenv("OPENBLAS_CORETYPE") == NULL) putenv(core_type);
+}
+
+// A library older than the CPU takes it for the oldest that it knows, and runs without AVX: version 0.3.21 takes
+// an Emerald Rapids for a Prescott, at a fifth of the speed. The kernels it should run then, or NULL.
+static const char *better_core(const char *chosen) {
+#if defined(__x86_64__)
+    static const char *const old[] = {
+        "Prescott", "Core2", "Penryn", "Dunnington", "Nehalem", "Sandybridge", "Atom", "Nano", "Katmai",
+        "Coppermine", "Northwood", "Banias", "Athlon", "Opteron", "Opteron_SSE3", "Barcelona", "Bobcat",
+        "Generic",
+    };
+    for (size_t i = 0; i < sizeof old / sizeof *old; i++) {
+        if (strcasecmp(chosen, old[i]) != 0) continue;
+        __builtin_cpu_init();
+        if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq")
+            && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl"))
+            return "SkylakeX";
+        if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) return "Haswell";
+    }
+#endif
+    (void)chosen;
+    return NULL;
 }
 
 static void fail(void) {
@@ -32,9 +60,23 @@ static void fail(void) {
     _exit(1);
 }
 
-static void load(void) {
+static void *open_library(void) {
     void *handle = dlopen("libopenblas.so.0", RTLD_NOW | RTLD_LOCAL);
     if (handle == NULL) fail();
+    return handle;
+}
+
+static void load(void) {
+    void *handle = open_library();
+    // Not where the user has chosen: then the environment holds their entry and not ours.
+    if (getenv("OPENBLAS_CORETYPE") == NULL) {
+        char *(*chosen)(void) = (char *(*)(void))dlsym(handle, "openblas_get_corename");
+        const char *better = chosen == NULL ? NULL : better_core(chosen());
+        if (better != NULL && dlclose(handle) == 0) {
+            snprintf(core_type, sizeof core_type, "OPENBLAS_CORETYPE=%s", better);
+            handle = open_library();
+        }
+    }
 #define ETD_FIND(name) \
     if ((library.name = (__typeof__(&name))dlsym(handle, #name)) == NULL) fail();
     ETD_OPENBLAS(ETD_FIND)

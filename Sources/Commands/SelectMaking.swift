@@ -17,6 +17,9 @@ public struct SelectMaking {
     /// same windows.
     static let secondsPerLength = 300.0
 
+    /// Of a budget, from which on more than k = 2 is scanned.
+    static let secondsForIterations = 1800.0
+
     let model: ModelOptions
     let data: DataOptions
     let out: String
@@ -58,6 +61,17 @@ public struct SelectMaking {
         var arguments = [
             "--kinds", "loop,half", "--lengths", "\(min(first, last))..\(last)",
         ]
+        if budget.map({ $0.seconds >= Self.secondsForIterations }) ?? true {
+            arguments += ["--iterations", "2..4"]
+        }
+        // What USE alone would train is confirmed beside what it must beat. Without a stopped scan's values, so that
+        // the same command goes on with the same windows.
+        var evidence = try SavedEvidence.read([out])
+        evidence.scans = nil
+        evidence.dynamics = []
+        if let best = Verdict(evidence, resamples: 1).train.candidates.first?.split {
+            arguments += ["--rivals", "\(best.encoder)-\(best.think)*2-\(best.decoder)"]
+        }
         if let budget {
             arguments += ["--budget", "\(max(1, budget.seconds - clock.seconds))s"]
         }

@@ -130,10 +130,11 @@ public struct Verdict: Sendable {
         var fed: [(selector: Selector, proposal: Split?)] = []
         for selector in Selector.all {
             let lacking = selector.missing(in: evidence)
-            if lacking.isEmpty {
-                fed.append((selector, selector.winner(view)))
-            } else {
+            if !lacking.isEmpty {
                 missing[selector.title] = lacking
+            } else if selector.reads.allSatisfy({ $0.isDrawn(in: evidence) }) {
+                // Others say the same in every resample.
+                fed.append((selector, selector.winner(view)))
             }
         }
         let candidates = Self.candidates(view)
@@ -157,8 +158,7 @@ public struct Verdict: Sendable {
         }
         let whole = Double(max(1, resamples))
         stability = [:]
-        for (entry, count) in zip(fed, counts)
-        where entry.selector.reads.allSatisfy({ $0.isDrawn(in: evidence) }) {
+        for (entry, count) in zip(fed, counts) {
             var count = count
             count.same /= whole
             count.near /= whole

@@ -211,11 +211,38 @@ import Testing
             cells: cells, valueName: "value")
         let reader = PageReader(map.svg().text)
         #expect(reader.problem == nil)
-        #expect(reader.elements.count { $0.attributes["class"] == "heat marked" } == 1)
-        // Five swatches of the key, then three cells; the marked one is drawn last.
-        let shades = reader.values("fill-opacity").compactMap(Double.init)
-        #expect(shades.suffix(3) == [0.06, 1, 0.53])
+        #expect(reader.elements.count { $0.attributes["class"] == "marked" } == 1)
+        // The marked cell is drawn last.
+        let shades = reader.values("opacity").compactMap(Double.init)
+        #expect(shades == [0.06, 1, 0.53])
         #expect(reader.text.contains("<2.0>"))
+        // The numbers behind it, as the page saves them.
+        #expect(reader.text.contains("x,y,value 0,0,1 1,0,2 2,0,3"))
+    }
+
+    /// Dots where the values lie, the front through those that nothing cheaper beats, and the numbers.
+    @Test func scatterDrawsEveryPoint() throws {
+        let chart = ScatterChart(
+            frame: ChartFrame(
+                id: "s", title: "T", summary: "S", xLabel: "cost", yLabel: "gain", width: 400,
+                height: 300),
+            points: [
+                .init(x: 1, y: 0, name: "base", isFilled: true),
+                .init(x: 2, y: 1, name: "a, b\nmore", isFilled: false),
+                .init(x: .infinity, y: 1, name: "lost", isFilled: false),
+            ], front: [(x: 1, y: 0), (x: 2, y: 1)], names: ("sure", "seen", "front"))
+        let reader = PageReader(chart.svg().text)
+        #expect(reader.problem == nil)
+        let dots = reader.elements.filter { $0.name == "circle" }
+        // Two of the legend, then the hollow point under the filled one.
+        #expect(
+            dots.map { $0.attributes["class"] } == [
+                "dot tone2", "ring tone1", "ring tone1", "dot tone2",
+            ])
+        let x = try dots.suffix(2).map { try #require(Double($0.attributes["cx"] ?? "")) }
+        #expect(x[0] > x[1])
+        #expect(reader.text.contains("name,cost,gain,sure base,1,0,1 \"a, b\",2,1,0"))
+        #expect(reader.text.contains("more") && !reader.text.contains("lost"))
     }
 
     @Test func markupEscapesEveryInterpolatedString() {

@@ -162,7 +162,7 @@ import Testing
             #expect(page.values("id").contains("\(id)-title"), "\(id)")
         }
         let pairs = layers.boundaries.count * layers.boundaries.count
-        #expect(page.values("class").count { $0 == "heat" } >= pairs)
+        #expect(page.values("opacity").count >= pairs)
         #expect(page.text.contains("Neighbours differ most at boundaries 0 and 1: 0.990."))
 
         layers.matrices["cka"]?[3][4] = nil
@@ -172,7 +172,7 @@ import Testing
                 layers: layers, split: Fixtures.abstained(), run: nil, passes: declarations))
         #expect(gap.problem == nil)
         #expect(
-            gap.values("class").count { $0 == "heat" } < page.values("class").count { $0 == "heat" }
+            gap.values("opacity").count < page.values("opacity").count
         )
 
         layers.matrices["cka"] = nil

@@ -100,7 +100,7 @@ extension ReportContent {
                 guard let mean = value(window).mean else { return nil }
                 return Heatmap.Cell(
                     column: window.start, row: window.length, value: mean,
-                    tooltip: "\(kind.title), layers \(name(window))\n\(title): "
+                    tooltip: "Layers \(name(window)): "
                         + NumberText.estimate(mean, value(window).standardError),
                     marked: false)
             }

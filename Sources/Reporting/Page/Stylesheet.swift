@@ -103,7 +103,8 @@ enum Stylesheet {
         path.reference{stroke:var(--soft);stroke-dasharray:3 3;fill:none}
         path.marker{stroke:var(--ink);stroke-width:1.5;fill:none}
         .heat{fill:var(--heat)}
-        .heat.marked{stroke:var(--ink);stroke-width:2}
+        .cells path{stroke:var(--heat);fill:none}
+        .cells .marked{stroke:var(--ink);stroke-width:2;fill:none}
         .hit rect{fill:transparent}
         .hit .cursor{stroke:var(--soft);stroke-dasharray:2 2;visibility:hidden}
         .hit:hover .cursor{visibility:visible}
@@ -154,7 +155,7 @@ enum Stylesheet {
         var tip=document.createElement("div");
         tip.id="tip";tip.hidden=true;tip.setAttribute("aria-hidden","true");
         document.body.appendChild(tip);
-        document.querySelectorAll(".hit,rect.heat,rect.cell,circle").forEach(function(target){
+        document.querySelectorAll(".hit,.cells path,rect.cell,circle").forEach(function(target){
         var title=target.querySelector("title");
         if(!title){return;}
         var text=title.textContent;
@@ -169,7 +170,7 @@ enum Stylesheet {
         target.addEventListener("pointermove",show);
         target.addEventListener("pointerleave",function(){tip.hidden=true;});
         });
-        var styled=["fill","fill-opacity","stroke","stroke-width","stroke-opacity",
+        var styled=["fill","fill-opacity","opacity","stroke","stroke-width","stroke-opacity",
         "stroke-dasharray","stroke-linejoin","font-family","font-size","font-weight",
         "text-anchor","visibility"];
         function save(name,type,text){
