@@ -3,6 +3,7 @@ import ModelStore
 import Models
 import Plans
 import Records
+import Scans
 import Selection
 
 /// One depth that `etd eval` asks its questions at.
@@ -19,11 +20,13 @@ struct EvalPlan {
 
     /// Every split at every number of iterations, each plan once; one iteration is the base model whatever
     /// the split.
-    /// - Parameter iterations: nil takes what each split says itself.
+    /// - Parameters:
+    ///   - iterations: nil takes what each split says itself.
+    ///   - rivals: whether each loop is joined by what it must beat (`ScanWindow.rivals`).
     /// - Throws: what `SplitSource` throws, `ValidationError` for a split without any k.
     static func all(
-        splits: [String], iterations: [Int]?, alternative: Int?, allowMismatch: Bool,
-        for loaded: LoadedModel
+        splits: [String], iterations: [Int]?, rivals: Bool, alternative: Int?,
+        allowMismatch: Bool, for loaded: LoadedModel
     ) throws -> [EvalPlan] {
         let layers = loaded.model.configuration.layerCount
         var plans: [EvalPlan] = []
@@ -55,6 +58,22 @@ struct EvalPlan {
                         plan: try .split(
                             encoder: split.encoder, think: split.think, decoder: split.decoder,
                             iterations: count, layers: layers)))
+            }
+        }
+        guard rivals else { return plans }
+        for plan in plans {
+            guard let split = plan.split else { continue }
+            for window in try ScanWindow.rivals(
+                of: split, iterations: plan.iterations, layers: layers)
+            {
+                let iterations = window.iterations ?? 1
+                let rival = Split(
+                    encoder: window.start, think: window.length,
+                    decoder: layers - window.start - window.length)
+                add(
+                    EvalPlan(
+                        split: rival, iterations: iterations,
+                        plan: try rival.plan(iterations: iterations)))
             }
         }
         return plans

@@ -3,6 +3,7 @@ import Corpus
 import Evaluation
 import Files
 import Foundation
+import Inference
 import ModelStore
 import Models
 import Records
@@ -20,6 +21,7 @@ public struct EvalRun {
     public var shotsFile: String?
     public var splits: [String]
     public var iterations: [Int]?
+    public var rivals: Bool
     public var alternative: Int?
     public var allowMismatch: Bool
     public var bos: BOSPolicy
@@ -29,8 +31,9 @@ public struct EvalRun {
 
     public init(
         model: ModelOptions, tasks: [String], limit: Int?, shots: Int?, dataDirectories: [String],
-        shotsFile: String?, splits: [String], iterations: [Int]?, alternative: Int?,
-        allowMismatch: Bool, bos: BOSPolicy, out: String, overwrite: Bool, quiet: Bool
+        shotsFile: String?, splits: [String], iterations: [Int]?, rivals: Bool = false,
+        alternative: Int?, allowMismatch: Bool, bos: BOSPolicy, out: String, overwrite: Bool,
+        quiet: Bool
     ) {
         self.model = model
         self.tasks = tasks
@@ -40,6 +43,7 @@ public struct EvalRun {
         self.shotsFile = shotsFile
         self.splits = splits
         self.iterations = iterations
+        self.rivals = rivals
         self.alternative = alternative
         self.allowMismatch = allowMismatch
         self.bos = bos
@@ -57,28 +61,10 @@ public struct EvalRun {
         return cache + "/etd/benchmarks"
     }
 
-    /// The benchmarks asked for that this build can run.
-    private func benchmarks() throws -> [Benchmark] {
-        let asked = try BenchmarkRegistry.resolve(tasks)
-        let generated = asked.filter { !$0.hasOptions }.map(\.name)
-        let runnable = asked.filter(\.hasOptions)
-        if !generated.isEmpty {
-            let names = generated.joined(separator: ", ")
-            let problem =
-                "\(names) \(generated.count == 1 ? "needs" : "need") generated answers, which this build "
-                + "does not make; `etd eval --grade` scores predictions of other engines"
-            guard !runnable.isEmpty else {
-                throw CommandError.flag(name: "--tasks", problem: problem)
-            }
-            if !quiet { Terminal.note("--tasks: left out: \(problem)") }
-        }
-        return runnable
-    }
-
     /// Runs it and gives what was measured, a record for each depth.
     public func run() throws -> [ResultsRecord] {
         let clock = Stopwatch()
-        let benchmarks = try benchmarks()
+        let benchmarks = try BenchmarkRegistry.resolve(tasks)
         let data = BenchmarkData(
             folders: dataDirectories + [Self.fetchedData], shotsFile: shotsFile)
         let prepared = try benchmarks.map {
@@ -88,7 +74,7 @@ public struct EvalRun {
         let loaded = try model.open(quiet: quiet)
         let tokenizer = try loaded.requiredTokenizer()
         let plans = try EvalPlan.all(
-            splits: splits, iterations: iterations, alternative: alternative,
+            splits: splits, iterations: iterations, rivals: rivals, alternative: alternative,
             allowMismatch: allowMismatch, for: loaded)
         if plans.count > 1, Paths.kind(Paths.join(out, EvalFolder.results)) != .missing {
             throw CommandError.flag(
@@ -106,7 +92,9 @@ public struct EvalRun {
         }
         let context = loaded.model.configuration.contextLength
         let evaluator = Evaluator(
-            scoring: SeparatePlanScorer(model: loaded.model, plans: plans.map(\.plan)),
+            scoring: SharedPlanScorer(model: loaded.model, plans: plans.map(\.plan)),
+            answers: try SchedulerAnswers(
+                loaded, tokenizer: tokenizer, plans: plans.map(\.plan)),
             passes: plans.map(\.iterations), tokenizer: tokenizer, bos: bos, context: context)
         let tokens = try ask(evaluator, prepared, folders, path: loaded.checkpoint.path)
         let asked = clock.seconds
@@ -131,6 +119,13 @@ public struct EvalRun {
             try folder.finish(record, run)
             records.append(record)
         }
+        let layers = Double(loaded.model.configuration.layerCount)
+        let page = EvalPage(
+            records: records, overheads: plans.map { Double($0.plan.steps.count) / layers },
+            prepared, items: folders.map(\.items))
+        try AtomicFile.write(
+            Array(page.html(createdBy: Product.createdBy).utf8),
+            to: Paths.join(out, RunDirectory.report))
         return records
     }
 
@@ -155,6 +150,9 @@ public struct EvalRun {
                     })
             }
         } catch let error as ModelError {
+            progress.abandon()
+            throw CommandError.pass(path: path, problem: error.description)
+        } catch let error as InferenceError {
             progress.abandon()
             throw CommandError.pass(path: path, problem: error.description)
         } catch {
@@ -206,56 +204,5 @@ extension ResultsRecord.Task {
             metric: score.metric.rawValue, value: score.interval.value, low: score.interval.low,
             high: score.interval.high, items: score.items, truncated: score.truncated,
             isPrimary: score.isPrimary)
-    }
-}
-
-/// The table of `etd eval`: tasks by depth.
-public enum EvalTable {
-    public static func text(_ records: [ResultsRecord], style: TerminalStyle) -> String {
-        guard let first = records.first else { return "" }
-        var rows: [[String]] = []
-        for task in first.tasks where task.isPrimary {
-            rows.append(
-                [task.name, task.format, task.metric, "\(task.items)"]
-                    + records.map { record in
-                        let found = record.tasks.first {
-                            $0.name == task.name && $0.format == task.format && $0.isPrimary
-                        }
-                        return found.map { percent($0.value, $0.low, $0.high) } ?? ""
-                    })
-        }
-        for best in first.olmesMaximum
-        where first.tasks.count(where: { $0.name == best.name && $0.isPrimary }) > 1 {
-            rows.append(
-                [best.name, "OLMES maximum", "", "\(best.items)"]
-                    + records.map { record in
-                        record.olmesMaximum.first { $0.name == best.name }
-                            .map { "\(percent($0.value)) (\($0.format))" } ?? ""
-                    })
-        }
-        let table = TerminalTable(
-            columns: [
-                .init("Task"), .init("Format"), .init("Metric"), .init("Items", isNumeric: true),
-            ] + records.map { .init($0.notation, isNumeric: true) }, rows: rows)
-        var text = table.text(style: style)
-        let cut = first.tasks.filter { $0.isPrimary && $0.truncated > 0 }
-        for task in cut {
-            text +=
-                "\(task.name) (\(task.format)): \(task.truncated) items lost the start of their context\n"
-        }
-        for setting in first.settings {
-            for note in setting.notes { text += "\(setting.name): \(note)\n" }
-        }
-        return text
-    }
-
-    static func percent(_ value: Double) -> String { fixed(100 * value) }
-
-    static func percent(_ value: Double, _ low: Double, _ high: Double) -> String {
-        "\(percent(value)) [\(percent(low)), \(percent(high))]"
-    }
-
-    static func fixed(_ value: Double, digits: Int = 1) -> String {
-        String(format: "%.\(digits)f", value)
     }
 }

@@ -12,6 +12,8 @@ import Tensors
 public final class Scorer {
     private let model: Transformer
     private let plan: LayerPlan
+    /// nil where the plan has one end.
+    private let tree: DepthTree?
     private var session: Session?
     /// What the session's positions hold.
     private var held: [Int32] = []
@@ -19,9 +21,19 @@ public final class Scorer {
     private let rowsAtOnce: Int
     private var logits: FloatBuffer?
 
-    public init(model: Transformer, plan: LayerPlan) {
+    public convenience init(model: Transformer, plan: LayerPlan) {
+        self.init(model: model, plan: plan, tree: nil)
+    }
+
+    /// Scores at every depth of a tree in one pass.
+    convenience init(model: Transformer, tree: DepthTree) {
+        self.init(model: model, plan: tree.plan, tree: tree)
+    }
+
+    private init(model: Transformer, plan: LayerPlan, tree: DepthTree?) {
         self.model = model
         self.plan = plan
+        self.tree = tree
         rowsAtOnce = min(
             BlockRunner.blockLength, max(16, (1 << 24) / model.configuration.vocabularySize))
     }
@@ -52,6 +64,13 @@ public final class Scorer {
     public func score(
         _ requests: [ScoreRequest], lastLogits: Bool = false, onScore: (Int, Score) -> Void
     ) throws(ModelError) {
+        try scoreDepths(requests, lastLogits: lastLogits) { onScore($0, $1[0]) }
+    }
+
+    /// The same at every depth of the tree; one depth without a tree.
+    func scoreDepths(
+        _ requests: [ScoreRequest], lastLogits: Bool = false, onScores: (Int, [Score]) -> Void
+    ) throws(ModelError) {
         // The last id of a request is read from the logits, not run.
         let vocabulary = model.configuration.vocabularySize
         for request in requests {
@@ -69,15 +88,20 @@ public final class Scorer {
         for group in groups {
             let scores = try run(
                 group, requests, session, lastLogits: lastLogits, shares: shares)
-            for (index, score) in zip(group.requests, scores) { onScore(index, score) }
+            for (place, index) in group.requests.enumerated() {
+                onScores(index, scores.map { $0[place] })
+            }
         }
     }
 
     private func run(
         _ group: PrefixGroup, _ requests: [ScoreRequest], _ session: Session, lastLogits: Bool,
         shares: Bool
-    ) throws(ModelError) -> [Score] {
-        var scores = [Score](repeating: Score(), count: group.requests.count)
+    ) throws(ModelError) -> [[Score]] {
+        let interventions: [any Intervention] = tree.map { [$0] } ?? []
+        var scores = [[Score]](
+            repeating: [Score](repeating: Score(), count: group.requests.count),
+            count: tree?.iterations.count ?? 1)
         let rowCount = group.branches.reduce(0) { $0 + $1.tokens.count }
         guard shares, rowCount <= BlockRunner.blockLength else {
             let (branch, index) = (group.branches[0], group.requests.lowerBound)
@@ -88,7 +112,8 @@ public final class Scorer {
                 ? min(PrefixGroup.commonPrefix(held, tokens), request.firstScored - 1) : 0
             session.rewind(to: kept)
             held = []
-            try session.run(Array(tokens[kept...])) { positions, states throws(ModelError) in
+            try session.run(Array(tokens[kept...]), interventions: interventions) {
+                positions, states throws(ModelError) in
                 let rows = ScoredRow.of(
                     request, score: 0, positions: positions, lastLogits: lastLogits, firstRow: 0)
                 try take(rows, states, &scores)
@@ -102,7 +127,7 @@ public final class Scorer {
         // What the block has room for runs beside the branches.
         let inBlock = min(group.shared.count - kept, BlockRunner.blockLength - rowCount)
         let border = group.shared.count - inBlock
-        try session.run(Array(group.shared[kept..<border]))
+        try session.run(Array(group.shared[kept..<border]), interventions: interventions)
         var rows: [ScoredRow] = []
         var firstRow = inBlock
         for branch in group.branches {
@@ -117,10 +142,19 @@ public final class Scorer {
         rows.sort { ($0.row, $0.score) < ($1.row, $1.score) }
         try session.runner.run(
             [.init(group.shared[border...], cache: session.cache)]
-                + group.branches.map { .branch($0.tokens) })
+                + group.branches.map { .branch($0.tokens) }, interventions: interventions)
         try take(rows, session.runner.states, &scores)
         held = group.shared
         return scores
+    }
+
+    /// Adds what the last states say, at each depth.
+    /// - Parameter states: of a plan with one end, [·, d].
+    private func take(
+        _ rows: [ScoredRow], _ states: UnsafePointer<Float>, _ scores: inout [[Score]]
+    ) throws(ModelError) {
+        guard let tree else { return try take(rows, states, &scores[0]) }
+        for depth in scores.indices { try take(rows, tree.states(depth), &scores[depth]) }
     }
 
     /// Adds what the logits of `rows` of `states` [·, d] say to the scores they belong to.

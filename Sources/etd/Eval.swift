@@ -16,8 +16,9 @@ struct Eval: ParsableCommand {
 
             Tasks: \(BenchmarkRegistry.all.map(\.name).joined(separator: ", ")); bbh_<subtask>; the \
             groups \(Benchmark.Group.allCases.map(\.rawValue).joined(separator: ", ")); all. Options \
-            are scored as continuations (rc) and by their letters (mc), as OLMES does. Tasks with \
-            generated answers are graded (--grade) but not yet run.
+            are scored as continuations (rc) and by their letters (mc), as OLMES does. Other \
+            tasks generate an answer, which is graded. Depths of one split share what they have in common. \
+            DIR/report.html shows tasks by depth, what depth costs, and the questions that changed.
 
             Data: scripts/fetch-benchmarks fetches what PyPI has; docs/benchmarks.md says where the rest \
             is and what a line looks like; docs/evaluation.md explains the figures.
@@ -81,6 +82,15 @@ struct Eval: ParsableCommand {
             "How often the think block runs, such as 1..3 or 1,2,5. 1 is the base model.",
             valueName: "list"))
     var iterations: NumberList?
+
+    @Flag(
+        help: ArgumentHelp(
+            "Also ask what each loop must beat.",
+            discussion: """
+                The same block as far before and behind it as it is long, one wide block in the middle that runs \
+                twice and costs as many layers, and the whole stack twice.
+                """))
+    var rivals = false
 
     @Option(help: ArgumentHelp("Take this alternative of the split file, from 1.", valueName: "n"))
     var alternative: Int?
@@ -161,9 +171,9 @@ struct Eval: ParsableCommand {
             if let iterations, iterations.values.contains(0) {
                 throw ValidationError("--iterations must be at least 1, not 0")
             }
-            if split.isEmpty, iterations != nil || alternative != nil || allowMismatch {
+            if split.isEmpty, iterations != nil || alternative != nil || allowMismatch || rivals {
                 throw ValidationError(
-                    "--iterations, --alternative and --allow-mismatch need --split, which says what "
+                    "--iterations, --rivals, --alternative and --allow-mismatch need --split, which says what "
                         + "to iterate")
             }
             for notation in split where Self.hasNoIterations(notation) && iterations == nil {
@@ -199,7 +209,7 @@ struct Eval: ParsableCommand {
                 model: ModelOptions.parse(arguments),
                 tasks: tasks.split(separator: ",").map { String($0).trimmed }, limit: limit,
                 shots: shots, dataDirectories: dataDir, shotsFile: shotsFile, splits: split,
-                iterations: iterations?.values, alternative: alternative,
+                iterations: iterations?.values, rivals: rivals, alternative: alternative,
                 allowMismatch: allowMismatch, bos: bos, out: out, overwrite: overwrite,
                 quiet: output.quiet
             ).run()

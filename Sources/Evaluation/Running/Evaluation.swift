@@ -28,6 +28,16 @@ public struct PreparedTask: Sendable {
                 task: benchmark.name,
                 problem: limit.map { "--limit \($0)" } ?? "\(loaded.path) has no others")
         }
+        if case .generation(let generation) = benchmark.form {
+            for document in documents {
+                let grading = generation.grading(document.subtask)
+                guard grading.grade("", gold: document.gold) != nil else {
+                    throw EvaluationError.item(
+                        task: benchmark.name, id: document.itemID,
+                        problem: "its gold answer is not \(grading.goldForm) (\(loaded.path))")
+                }
+            }
+        }
         self.benchmark = benchmark
         self.shots = loaded.shots
         shotCount = count
@@ -56,25 +66,29 @@ public struct PreparedTask: Sendable {
     }
 }
 
-/// Asks a model the questions of benchmarks with options, under one or several plans.
+/// Asks a model the questions of benchmarks, under one or several plans.
 public final class Evaluator {
     /// Questions whose requests are tokenized and run together, and after which a run can stop.
     static let chunk = 16
 
     private let scoring: any PlanScoring
+    let answers: (any AnswerGenerating)?
     /// How often each plan runs the think block.
-    private let passes: [Int]
+    let passes: [Int]
     private let reader: ScoreRequestReader
-    private let prefixLength: Int
-    private let context: Int
+    let prefixLength: Int
+    let context: Int
 
     /// - Parameters:
+    ///   - answers: for benchmarks that generate, under the scoring's plans; nil leaves them out.
     ///   - passes: of each of the scoring's plans.
     ///   - context: the most tokens of a request; longer ones lose the start of their context.
     public init(
-        scoring: any PlanScoring, passes: [Int], tokenizer: Tokenizer, bos: BOSPolicy, context: Int
+        scoring: any PlanScoring, answers: (any AnswerGenerating)? = nil, passes: [Int],
+        tokenizer: Tokenizer, bos: BOSPolicy, context: Int
     ) {
         self.scoring = scoring
+        self.answers = answers
         self.passes = passes
         reader = ScoreRequestReader(tokenizer: tokenizer, bos: bos, path: "request")
         switch bos {
@@ -95,10 +109,16 @@ public final class Evaluator {
         onItems: (_ plan: Int, [EvaluatedItem]) throws -> Void
     ) throws {
         for format in task.benchmark.formats {
+            let chunk = format == .generation ? Self.answerChunk : Self.chunk
             var start = 0
             while start < task.documents.count {
-                let end = min(start + Self.chunk, task.documents.count)
-                try run(task, format, task.documents[start..<end], isDone, onItems)
+                let end = min(start + chunk, task.documents.count)
+                let documents = task.documents[start..<end]
+                if format == .generation {
+                    try runGenerated(task, documents, isDone, onItems)
+                } else {
+                    try run(task, format, documents, isDone, onItems)
+                }
                 start = end
             }
         }
@@ -189,15 +209,7 @@ public final class Evaluator {
         let line: JSON = [
             "context": .string(pair.context), "continuation": .string(pair.continuation),
         ]
-        var request: ScoreRequest
-        do {
-            request = try reader.read(Array(line.text(indent: 0).utf8), number: 1)
-        } catch {
-            switch error {
-            case .line(_, _, let problem): throw wrong(problem)
-            case .tokenizer(_, _, let error): throw wrong(error.description)
-            }
-        }
+        var request = try read(line, wrong)
         let surplus = request.tokens.count - context
         guard surplus > 0 else { return request }
         guard request.firstScored - surplus > prefixLength else {
@@ -208,5 +220,25 @@ public final class Evaluator {
         request.firstScored -= surplus
         isTruncated = true
         return request
+    }
+
+    /// A text's ids, special tokens as the policy has them.
+    func tokens(
+        of text: String, _ wrong: (String) -> EvaluationError
+    ) throws(EvaluationError) -> [Int32] {
+        try read(["text": .string(text)], wrong).tokens
+    }
+
+    private func read(
+        _ line: JSON, _ wrong: (String) -> EvaluationError
+    ) throws(EvaluationError) -> ScoreRequest {
+        do {
+            return try reader.read(Array(line.text(indent: 0).utf8), number: 1)
+        } catch {
+            switch error {
+            case .line(_, _, let problem): throw wrong(problem)
+            case .tokenizer(_, _, let error): throw wrong(error.description)
+            }
+        }
     }
 }

@@ -18,22 +18,84 @@ public protocol PlanScoring: AnyObject {
     ) throws(ModelError)
 }
 
-/// Runs each plan from its first layer.
-public final class SeparatePlanScorer: PlanScoring {
+/// Runs what plans have in common once: depths of one split share the encoder and the passes before them. The
+/// base model shares with whichever split comes first.
+public final class SharedPlanScorer: PlanScoring {
     public let plans: [LayerPlan]
-    private let scorers: [Scorer]
+    private let model: Transformer
+    /// Plans of one split; a plan that is none stands alone.
+    private var groups: [Group]
+
+    private struct Group {
+        var split: Split?
+        /// Places in `plans`, and how often each runs the think block.
+        var members: [(plan: Int, iterations: Int)]
+        var scorer: (wanted: [Int], scorer: Scorer)?
+    }
 
     public init(model: Transformer, plans: [LayerPlan]) {
+        self.model = model
         self.plans = plans
-        scorers = plans.map { Scorer(model: model, plan: $0) }
+        var groups: [Group] = []
+        var base: [Int] = []
+        for (index, plan) in plans.enumerated() {
+            if plan == .identity(layers: model.configuration.layerCount) {
+                base.append(index)
+            } else if let (split, iterations) = plan.split {
+                if let place = groups.firstIndex(where: { $0.split == split }) {
+                    groups[place].members.append((index, iterations))
+                } else {
+                    groups.append(Group(split: split, members: [(index, iterations)]))
+                }
+            } else {
+                groups.append(Group(split: nil, members: [(index, 1)]))
+            }
+        }
+        if let place = groups.firstIndex(where: { $0.split != nil }) {
+            groups[place].members += base.map { ($0, 1) }
+        } else {
+            groups += base.map { Group(split: nil, members: [($0, 1)]) }
+        }
+        self.groups = groups
     }
 
     public func score(
         _ requests: [ScoreRequest], plans wanted: [Int],
         onScore: (_ plan: Int, _ request: Int, Scorer.Score) -> Void
     ) throws(ModelError) {
-        for plan in wanted {
-            try scorers[plan].score(requests) { onScore(plan, $0, $1) }
+        for place in groups.indices {
+            let members = groups[place].members.filter { wanted.contains($0.plan) }
+            guard !members.isEmpty else { continue }
+            let scorer = try scorer(place, members)
+            let depths = Set(members.map(\.iterations)).sorted()
+            try scorer.scoreDepths(requests) { request, scores in
+                for member in members {
+                    let depth = members.count == 1 ? 0 : depths.firstIndex(of: member.iterations)
+                    if let depth { onScore(member.plan, request, scores[depth]) }
+                }
+            }
         }
+    }
+
+    /// That of the last call, where the same plans are wanted.
+    private func scorer(
+        _ place: Int, _ members: [(plan: Int, iterations: Int)]
+    ) throws(ModelError) -> Scorer {
+        let wanted = members.map(\.plan)
+        if let known = groups[place].scorer, known.wanted == wanted { return known.scorer }
+        let made: Scorer
+        if members.count > 1, let split = groups[place].split {
+            do {
+                let tree = try DepthTree(
+                    split: split, iterations: Set(members.map(\.iterations)), model: model)
+                made = Scorer(model: model, tree: tree)
+            } catch {
+                throw .invalidPlan(problem: "\(error)")
+            }
+        } else {
+            made = Scorer(model: model, plan: plans[members[0].plan])
+        }
+        groups[place].scorer = (wanted, made)
+        return made
     }
 }

@@ -102,6 +102,11 @@ package enum NumberText {
         return String(format: "%d h %02d min", whole / 3600, whole / 60 % 60)
     }
 
+    /// A plain decimal with so many digits behind the point.
+    package static func fixed(_ value: Double, digits: Int) -> String {
+        value.isFinite ? String(format: "%.\(digits)f", value) : missing
+    }
+
     /// With a no-break space before the sign.
     package static func percent(_ share: Double?) -> String {
         guard let share, share.isFinite else { return missing }

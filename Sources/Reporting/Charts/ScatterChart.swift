@@ -51,7 +51,7 @@ package struct ScatterChart: Sendable {
                 LegendEntry(name: names.filled, tone: 2, sample: .filled),
                 LegendEntry(name: names.hollow, tone: 1, sample: .hollow),
                 LegendEntry(name: names.front, tone: 2, sample: .line),
-            ])
+            ].filter { !$0.name.isEmpty })
         // Filled points last: they lie over the others.
         let ordered = points.filter { !$0.isFilled } + points.filter(\.isFilled)
         let dots = ordered.map { point -> Markup in

@@ -119,6 +119,7 @@ enum Stylesheet {
         thead th.number{white-space:normal;min-width:7.5em}
         tbody th{font-weight:600}
         .text{text-align:left}
+        td.wrap{white-space:normal;min-width:9em;max-width:26em;overflow-wrap:anywhere}
         td small{color:var(--soft)}
         .pass{color:var(--good)}.fail{color:var(--bad);font-weight:700}
         details{margin:8px 0}
