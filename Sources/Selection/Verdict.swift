@@ -221,7 +221,7 @@ public struct Verdict: Sendable {
     private static func abstention(_ confidence: Double?, isClear: Bool?) -> String? {
         guard let confidence else {
             return "No causal evidence: which window reasoning relies on needs USE "
-                + "(probe --relevance) or loop scans (scan); distances and lenses alone predict damage to "
+                + "(probe --relevance) or half loops (scan --kinds half); distances and lenses alone predict damage to "
                 + "text, not reasoning."
         }
         guard confidence < leastConfidence else {
