@@ -124,6 +124,11 @@ let package = Package(
             name: "Export",
             dependencies: ["Files", "Tensors", "Checkpoints", "Plans", "Models"],
             resources: [.embedInCode("modeling_etd.py")]),
+        .target(
+            name: "Training",
+            dependencies: [
+                "Files", "Tensors", "Checkpoints", "Corpus", "Plans", "Models", "CKernels",
+            ]),
         .target(name: "Reporting", dependencies: ["Files", "Plans", "Records"]),
         .target(
             name: "Commands",
@@ -240,6 +245,11 @@ let package = Package(
             name: "ExportTests",
             dependencies: [
                 "Files", "Checkpoints", "Plans", "Models", "Export", "TestSupport",
+            ]),
+        .testTarget(
+            name: "TrainingTests",
+            dependencies: [
+                "Files", "Tensors", "Checkpoints", "Plans", "Models", "Training", "TestSupport",
             ]),
         .testTarget(
             name: "ReportingTests",
