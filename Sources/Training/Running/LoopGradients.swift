@@ -32,8 +32,6 @@ public struct TrainingBatch: Sendable, Equatable {
         tokens.indices.map { row in
             let position = row % length
             guard position + 1 < length, learned?[row + 1] != false else { return -1 }
-            // A document's first token is no continuation of the one before.
-            if let firstVisible, Int(firstVisible[row + 1]) == position + 1 { return -1 }
             return tokens[row + 1]
         }
     }
