@@ -50,3 +50,22 @@ public final class TrainableModel {
         for parameter in trained { parameter.clearGradient() }
     }
 }
+
+// MARK: Memory
+
+extension TrainableModel {
+    /// Of values, gradients and two moments.
+    public var stateBytes: Int {
+        parameters.reduce(0) { $0 + $1.count * ($1.isTrained ? 16 : 4) }
+    }
+
+    /// What an executed layer keeps for each row where everything is kept.
+    public var keptBytesPerRow: Int { LayerActivations.bytesPerRow(configuration) }
+
+    /// One layer's scratch and the head's block of logits, about.
+    public func scratchBytes(rows: Int) -> Int {
+        let c = configuration
+        let queries = (c.headCount + c.keyValueHeadCount) * c.headDimension
+        return 4 * rows * (6 * c.hiddenSize + 2 * queries + 3 * c.intermediateSize) + (64 << 20)
+    }
+}
