@@ -20,6 +20,7 @@ let package = Package(
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", exact: "1.8.2"),
         .package(url: "https://github.com/apple/swift-collections", exact: "1.6.0"),
+        .package(url: "https://github.com/jpsim/Yams", exact: "6.2.2"),
     ],
     targets: [
         // Loads the library at run time: its header says why.
@@ -124,6 +125,13 @@ let package = Package(
             name: "Export",
             dependencies: ["Files", "Tensors", "Checkpoints", "Plans", "Models"],
             resources: [.embedInCode("modeling_etd.py")]),
+        .target(
+            name: "Training",
+            dependencies: [
+                "Files", "Tensors", "Checkpoints", "Corpus", "Plans", "Models", "Export",
+                "CKernels",
+                .product(name: "Yams", package: "Yams"),
+            ]),
         .target(name: "Reporting", dependencies: ["Files", "Plans", "Records"]),
         .target(
             name: "Commands",
@@ -131,7 +139,7 @@ let package = Package(
                 "Files", "Tensors", "Checkpoints", "Tokenizers", "Corpus", "Plans", "Models",
                 "Records", "Activations", "Analysis", "LensTraining", "Evaluation", "Inference",
                 "Statistics", "Selection", "Probing", "Scans", "Relevance", "ModelStore", "Export",
-                "Reporting",
+                "Training", "Reporting",
                 "CKernels",
                 .product(name: "OrderedCollections", package: "swift-collections"),
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
@@ -240,6 +248,11 @@ let package = Package(
             name: "ExportTests",
             dependencies: [
                 "Files", "Checkpoints", "Plans", "Models", "Export", "TestSupport",
+            ]),
+        .testTarget(
+            name: "TrainingTests",
+            dependencies: [
+                "Files", "Tensors", "Checkpoints", "Plans", "Models", "Training", "TestSupport",
             ]),
         .testTarget(
             name: "ReportingTests",

@@ -101,15 +101,6 @@ public final class TunedLens: Sendable {
     }
 }
 
-extension FloatBuffer {
-    /// This memory as an f32 weight [rows, columns].
-    package func matrix(rows: Int, columns: Int) -> WeightMatrix {
-        WeightMatrix(
-            type: .f32, rows: rows, columns: columns,
-            bytes: UnsafeRawBufferPointer(start: pointer, count: count * 4), owner: self)
-    }
-}
-
 // MARK: Files
 
 extension TunedLens {

@@ -198,10 +198,9 @@ static inline v16f polynomial16(v16f x, const float *coefficients, size_t count)
     return p;
 }
 
-// x·Φ(x), with the normal distribution Φ(x) = ½·erfc(-x/√2). erf and erfc by the polynomials of the
-// Cephes library (Moshier, ndtrf.c: coefficients) on t = |x|/√2 below 1, below 2 and beyond; erfc for
+// The normal distribution Φ(x) = ½·erfc(-x/√2). erf and erfc by the polynomials of the Cephes library (Moshier, ndtrf.c: coefficients) on t = |x|/√2 below 1, below 2 and beyond; erfc for
 // negative x keeps the digits that 1 + erf would lose.
-static inline v16f gelu16(v16f x) {
+static inline v16f normal16(v16f x) {
     static const float below1[] = {7.853861353153693e-5f, -8.010193625184903e-4f,
                                    5.188327685732524e-3f, -2.685381193529856e-2f,
                                    1.128358514861418e-1f, -3.761262582423300e-1f,
@@ -226,8 +225,10 @@ static inline v16f gelu16(v16f x) {
                       polynomial16(inverse_square, beyond, 8));
     v16f tail = 0.5f * (exp16(-square) * inverse * p);
     v16f outside = select16(negative, tail, 1.0f - tail);
-    return x * select16(t < 1.0f, inside, outside);
+    return select16(t < 1.0f, inside, outside);
 }
+
+static inline v16f gelu16(v16f x) { return x * normal16(x); }
 
 // An activation by itself and as the gate of another row.
 #define ACTIVATION(NAME, FUNCTION)                                                          \

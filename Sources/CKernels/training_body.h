@@ -51,6 +51,101 @@ static void layer_norm_backward(const float *x, const float *weight, float epsil
     }
 }
 
+// dw += g·x̂ with x̂ of rms_norm_backward.
+static void rms_norm_weight_backward(const float *x, float epsilon, const float *gradient, float *out,
+                                     size_t d) {
+    v16f squares = {};
+    for (size_t i = 0; i < d; i += LANES) {
+        v16f v = load_part(x + i, d - i < LANES ? d - i : LANES, 0);
+        squares += v * v;
+    }
+    float factor = 1.0f / sqrtf(sum_lanes(squares) / (float)d + epsilon);
+    for (size_t i = 0; i < d; i++) out[i] += gradient[i] * (x[i] * factor);
+}
+
+// dw += g·x̂ and db += g with x̂ of layer_norm_backward.
+static void layer_norm_weight_backward(const float *x, float epsilon, const float *gradient,
+                                       float *weight_out, float *bias_out, size_t d) {
+    v16f sums = {}, squares = {};
+    for (size_t i = 0; i < d; i += LANES)
+        sums += load_part(x + i, d - i < LANES ? d - i : LANES, 0);
+    float mean = sum_lanes(sums) / (float)d;
+    for (size_t i = 0; i < d; i += LANES) {
+        v16f v = load_part(x + i, d - i < LANES ? d - i : LANES, mean) - mean;
+        squares += v * v;
+    }
+    float factor = 1.0f / sqrtf(sum_lanes(squares) / (float)d + epsilon);
+    if (weight_out)
+        for (size_t i = 0; i < d; i++) weight_out[i] += gradient[i] * ((x[i] - mean) * factor);
+    if (bias_out)
+        for (size_t i = 0; i < d; i++) bias_out[i] += gradient[i];
+}
+
+// Slopes of the activations. With s = sigmoid: silu' = s·(1 + x·(1 - s)).
+static inline v16f silu_slope16(v16f x) {
+    v16f s = 1.0f / (1.0f + exp16(-x));
+    return s * (1.0f + x * (1.0f - s));
+}
+
+// x·s(2y): s + x·s·(1 - s)·2y'.
+static inline v16f gelu_tanh_slope16(v16f x) {
+    v16f y = 0.7978845608f * (x + 0.044715f * x * x * x);
+    v16f s = 1.0f / (1.0f + exp16(-2.0f * y));
+    return s + x * s * (1.0f - s) * (1.5957691216f * (1.0f + 0.134145f * x * x));
+}
+
+// x·Φ(x): Φ + x·φ.
+static inline v16f gelu_slope16(v16f x) {
+    return normal16(x) + x * (0.3989422804f * exp16(-0.5f * x * x));
+}
+
+// An activation by itself and as the gate of another row.
+#define ACTIVATION_BACKWARD(NAME)                                                                \
+    static void NAME##_backward(const float *x, const float *gradient, float *out,               \
+                                size_t count) {                                                  \
+        for (size_t i = 0; i < count; i += LANES) {                                              \
+            size_t rest = count - i < LANES ? count - i : LANES;                                 \
+            v16f v = load_part(gradient + i, rest, 0) * NAME##_slope16(load_part(x + i, rest, 0)); \
+            memcpy(out + i, &v, rest * sizeof(float));                                           \
+        }                                                                                        \
+    }                                                                                            \
+    static void NAME##_gate_backward(const float *gate, const float *up, const float *gradient,  \
+                                     float *gate_out, float *up_out, size_t count) {             \
+        for (size_t i = 0; i < count; i += LANES) {                                              \
+            size_t rest = count - i < LANES ? count - i : LANES;                                 \
+            v16f x = load_part(gate + i, rest, 0), g = load_part(gradient + i, rest, 0);         \
+            v16f dgate = g * load_part(up + i, rest, 0) * NAME##_slope16(x);                     \
+            v16f dup = g * NAME##16(x);                                                          \
+            memcpy(gate_out + i, &dgate, rest * sizeof(float));                                  \
+            memcpy(up_out + i, &dup, rest * sizeof(float));                                      \
+        }                                                                                        \
+    }
+ACTIVATION_BACKWARD(silu)
+ACTIVATION_BACKWARD(gelu_tanh)
+ACTIVATION_BACKWARD(gelu)
+
+static void scaled_exp(float *x, float factor, float shift, float scale, size_t count) {
+    for (size_t i = 0; i < count; i += LANES) {
+        size_t rest = count - i < LANES ? count - i : LANES;
+        v16f v = exp16(load_part(x + i, rest, 0) * factor - shift) * scale;
+        memcpy(x + i, &v, rest * sizeof(float));
+    }
+}
+
+static void softmax_backward(const float *weights, float *gradient, float mean, float factor,
+                             size_t count) {
+    for (size_t i = 0; i < count; i++) gradient[i] = weights[i] * (gradient[i] - mean) * factor;
+}
+
+static float dot(const float *x, const float *y, size_t count) {
+    v16f sums = {};
+    for (size_t i = 0; i < count; i += LANES) {
+        size_t rest = count - i < LANES ? count - i : LANES;
+        sums += load_part(x + i, rest, 0) * load_part(y + i, rest, 0);
+    }
+    return sum_lanes(sums);
+}
+
 static void adamw(float *parameters, float *mean, float *square, const float *gradient,
                   etd_adamw_t step, size_t count) {
     for (size_t i = 0; i < count; i++) {

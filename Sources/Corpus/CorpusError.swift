@@ -17,6 +17,8 @@ public enum CorpusError: Error, Equatable, CustomStringConvertible {
     case tokenOutOfRange(path: String, place: String, id: Int, vocabularySize: Int)
     /// The tokenizer gives an id for the text that the embedding has no row for.
     case tokenWithoutRow(path: String, place: String, token: String, id: Int, vocabularySize: Int)
+    /// Of data to train on.
+    case mixture(problem: String)
     case invalidWindow(length: Int, problem: String)
 
     public var description: String {
@@ -46,6 +48,7 @@ public enum CorpusError: Error, Equatable, CustomStringConvertible {
         case .tokenWithoutRow(let path, let place, let token, let id, let vocabularySize):
             "\(path): \(place): gives \(token.quotedForMessage), token \(id), but the embedding has only "
                 + "\(vocabularySize) rows; leave it out, or use the tokenizer that belongs to the weights"
+        case .mixture(let problem): "data: \(problem); give files with weights above 0"
         case .invalidWindow(let length, let problem): "--sequence-length \(length): \(problem)"
         }
     }

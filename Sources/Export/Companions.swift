@@ -3,7 +3,7 @@ import Files
 
 /// The files beside the weights that go with a model: its tokenizer, its chat template, how it generates,
 /// its licence.
-enum Companions {
+package enum Companions {
     private static let names: Set<String> = [
         "generation_config.json", "tokenizer.json", "tokenizer.model", "tokenizer_config.json",
         "special_tokens_map.json", "added_tokens.json", "vocab.json", "vocab.txt", "merges.txt",
@@ -17,7 +17,7 @@ enum Companions {
     }
 
     /// Copies them into `folder`.
-    static func copy(of checkpoint: Checkpoint, to folder: String) throws(FileError) {
+    package static func copy(of checkpoint: Checkpoint, to folder: String) throws(FileError) {
         var copied: Set<String> = []
         // An adapter's own files stand before its base's.
         for place in [checkpoint.path, checkpoint.basePath].compactMap({ $0 }) {

@@ -102,11 +102,11 @@ public final class Transformer: Sendable {
 /// RMSNorm, x / √(mean x² + ε) · (weight + offset), or LayerNorm, (x - mean) / √(variance + ε) · weight
 /// + bias. Without a weight it counts as ones, without a bias as zeros.
 public struct Norm: Sendable {
-    let type: ModelConfiguration.NormType
-    let weight: [Float]?
-    let bias: [Float]?
-    let offset: Float
-    let epsilon: Float
+    package let type: ModelConfiguration.NormType
+    package let weight: [Float]?
+    package let bias: [Float]?
+    package let offset: Float
+    package let epsilon: Float
 
     /// Normalises one row; `out` may be `x`.
     public func apply(

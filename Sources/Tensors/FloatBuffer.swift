@@ -37,3 +37,12 @@ public final class FloatBuffer: @unchecked Sendable {
         UnsafeMutableBufferPointer(start: pointer, count: count)
     }
 }
+
+extension FloatBuffer {
+    /// This memory as an f32 weight [rows, columns].
+    package func matrix(rows: Int, columns: Int) -> WeightMatrix {
+        WeightMatrix(
+            type: .f32, rows: rows, columns: columns,
+            bytes: UnsafeRawBufferPointer(start: pointer, count: count * 4), owner: self)
+    }
+}

@@ -35,6 +35,16 @@ public struct PackedRows: @unchecked Sendable {
         etd_pack_left_turned(x, width, stride, count, memory)
     }
 
+    /// Rows that are the columns of `x` [width, count] of row stride `stride`, in memory that has to hold
+    /// `floats(rows: count, …)` values.
+    public init(
+        turned x: UnsafePointer<Float>, count: Int, width: Int, stride: Int,
+        _ arithmetic: Arithmetic, memory: UnsafeMutablePointer<Float>
+    ) {
+        self.init(memory, width: width, arithmetic)
+        engine.packLeft(turned: x, count: count, width: width, stride: stride, in: memory)
+    }
+
     /// Puts one row in its place. Rows may be stored in any order and from several threads.
     public func store(_ values: UnsafePointer<Float>, row: Int) {
         engine.storeLeft(values, row: row, width: width, in: memory)

@@ -8,7 +8,7 @@ struct Etd: ParsableCommand {
         abstract: "Run a model with a split of its layers.",
         discussion: """
             The engine beside etd-analyze: turns text into tokens, scores and generates, with the \
-            think block run as often as asked, and exports such a model for other software.
+            think block run as often as asked, trains such a model and exports it for other software.
 
             Start with:
               scripts/fetch-model smollm2-135m-instruct
@@ -21,7 +21,7 @@ struct Etd: ParsableCommand {
             """,
         version: Product.version,
         subcommands: [
-            Tokenize.self, Score.self, Generate.self, Eval.self, ExportCommand.self,
+            Tokenize.self, Score.self, Generate.self, Eval.self, Train.self, ExportCommand.self,
         ])
 
     static func main() { Terminal.main(Self.self) }

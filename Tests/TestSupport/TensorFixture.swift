@@ -34,6 +34,20 @@ public struct TensorFixture {
         return (values, shape)
     }
 
+    /// The values of an I64 tensor.
+    public func integers(_ name: String) throws -> [Int] {
+        guard let entry = header[name], entry["dtype"]?.stringValue == "I64",
+            let offsets = entry["data_offsets"]?.arrayValue?.compactMap(\.intValue)
+        else { throw FixtureError.missing(name) }
+        let bytes = data[(start + offsets[0])..<(start + offsets[1])]
+        return stride(from: bytes.startIndex, to: bytes.endIndex, by: 8).map { index in
+            Int(
+                truncatingIfNeeded: (0..<8).reduce(UInt64(0)) {
+                    $0 | UInt64(data[index + $1]) << (8 * $1)
+                })
+        }
+    }
+
     public enum FixtureError: Error {
         case missing(String)
     }

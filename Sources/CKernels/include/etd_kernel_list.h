@@ -187,6 +187,53 @@ ETD_KERNEL(void, layer_norm_backward,
             size_t d),
            (x, weight, epsilon, gradient, out, d))
 
+// Adds the gradients of the norms' weight and bias [d] from one row: out may not overlap the inputs. Weight
+// and bias of layer_norm may be NULL.
+ETD_KERNEL(void, rms_norm_weight_backward,
+           (const float *x, float epsilon, const float *gradient, float *out, size_t d),
+           (x, epsilon, gradient, out, d))
+ETD_KERNEL(void, layer_norm_weight_backward,
+           (const float *x, float epsilon, const float *gradient, float *weight_out,
+            float *bias_out, size_t d),
+           (x, epsilon, gradient, weight_out, bias_out, d))
+
+// Gradients of the activations, out = gradient · activation'(x), and of activation(gate) · up with respect
+// to both. Outputs may be inputs.
+ETD_KERNEL(void, silu_backward,
+           (const float *x, const float *gradient, float *out, size_t count),
+           (x, gradient, out, count))
+ETD_KERNEL(void, gelu_tanh_backward,
+           (const float *x, const float *gradient, float *out, size_t count),
+           (x, gradient, out, count))
+ETD_KERNEL(void, gelu_backward,
+           (const float *x, const float *gradient, float *out, size_t count),
+           (x, gradient, out, count))
+ETD_KERNEL(void, silu_gate_backward,
+           (const float *gate, const float *up, const float *gradient, float *gate_out,
+            float *up_out, size_t count),
+           (gate, up, gradient, gate_out, up_out, count))
+ETD_KERNEL(void, gelu_tanh_gate_backward,
+           (const float *gate, const float *up, const float *gradient, float *gate_out,
+            float *up_out, size_t count),
+           (gate, up, gradient, gate_out, up_out, count))
+ETD_KERNEL(void, gelu_gate_backward,
+           (const float *gate, const float *up, const float *gradient, float *gate_out,
+            float *up_out, size_t count),
+           (gate, up, gradient, gate_out, up_out, count))
+
+// x[i] = exp(factor·x[i] - shift)·scale: a softmax again from its log Σ exp.
+ETD_KERNEL(void, scaled_exp, (float *x, float factor, float shift, float scale, size_t count),
+           (x, factor, shift, scale, count))
+
+// gradient[i] = weights[i]·(gradient[i] - mean)·factor: that of a softmax's scores from that of its
+// weights, mean = Σ weights·gradient.
+ETD_KERNEL(void, softmax_backward,
+           (const float *weights, float *gradient, float mean, float factor, size_t count),
+           (weights, gradient, mean, factor, count))
+
+// Σ x·y in 16 lanes.
+ETD_KERNEL(float, dot, (const float *x, const float *y, size_t count), (x, y, count))
+
 // One step of AdamW, as etd_adamw_t says.
 ETD_KERNEL(void, adamw,
            (float *parameters, float *mean, float *square, const float *gradient, etd_adamw_t step,

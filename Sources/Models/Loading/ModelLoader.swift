@@ -11,26 +11,32 @@ extension Transformer {
     public static func load(
         _ checkpoint: Checkpoint, arithmetic: Arithmetic = .f32
     ) throws(ModelError) -> Transformer {
+        let loader = try loader(of: checkpoint, arithmetic: arithmetic)
+        try loader.checkConfiguration()
+        return try loader.load()
+    }
+
+    /// - Throws: `ModelError`.
+    static func loader(
+        of checkpoint: Checkpoint, arithmetic: Arithmetic
+    ) throws(ModelError) -> ModelLoader {
         let family = try ModelRegistry.family(of: checkpoint)
         try Quantization.refuse(checkpoint)
-        let loader: ModelLoader
         if checkpoint.format == .gguf, let layout = family.gguf {
             let reader = GGUFConfigurationReader(
                 checkpoint: checkpoint, architecture: layout.architecture)
             var configuration = try layout.configure(reader)
             configuration.assumptions = reader.assumptions
-            loader = ModelLoader(
+            return ModelLoader(
                 checkpoint, family, configuration, arithmetic, outer: GGUFLayout.outer, prefix: "")
         } else {
             let reader = ConfigurationReader(checkpoint: checkpoint)
             var configuration = try family.configure(reader)
             configuration.assumptions = reader.assumptions
-            loader = ModelLoader(
+            return ModelLoader(
                 checkpoint, family, configuration, arithmetic, outer: family.outer,
                 prefix: try ModelLoader.prefix(of: checkpoint, embedding: family.outer.embedding))
         }
-        try loader.checkConfiguration()
-        return try loader.load()
     }
 }
 
@@ -204,23 +210,8 @@ final class ModelLoader {
         }
     }
 
-    /// Which rows of a stored matrix are a role's.
-    private enum Rows {
-        case range(Range<Int>)
-        /// Row r is stored row `order[r]`.
-        case order([Int32])
-
-        func of(_ values: [Float]) -> [Float] {
-            switch self {
-            case .range(let range): Array(values[range])
-            case .order(let order): order.map { values[Int($0)] }
-            }
-        }
-    }
-
-    private func projection(
-        _ role: LayerRole, _ layer: Int, bias: Bool
-    ) throws(ModelError) -> Projection? {
+    /// Where a role's matrix is stored: which rows of which tensor.
+    private func place(_ role: LayerRole, _ layer: Int) -> MatrixPlace {
         let base = name(role, layer)
         // Roles of one name share a stored matrix.
         let sharing = LayerRole.allCases.filter {
@@ -228,39 +219,63 @@ final class ModelLoader {
         }
         let before = sharing.prefix { $0 != role }.reduce(0) { $0 + shape($1).rows }
         let stored = sharing.reduce(0) { $0 + shape($1).rows }
-        let (count, columns) = shape(role)
-        // Made when the stored shape is known to be the configuration's, which alone may ask for any
-        // amount of memory.
-        func rows() -> Rows {
-            let width = configuration.headDimension
-            if sharing.count > 1, family.fusedByHead, !isGGUF {
-                let place = sharing.firstIndex(of: role) ?? 0
-                return .order(
-                    (0..<count).map { row in
-                        let (head, dimension) = row.quotientAndRemainder(dividingBy: width)
-                        return Int32((head * sharing.count + place) * width + dimension)
-                    })
-            }
-            if isGGUF, family.gguf?.permutesRotary == true, role == .query || role == .key {
-                return .order(
-                    Self.interleavedOrder(heads: count / width, headDimension: width))
-            }
-            return .range(before..<before + count)
-        }
-        let weight =
-            family.transposed && !isGGUF
-            ? try transposed(base + ".weight", stored: stored, columns: columns)
-            : try matrix(base + ".weight", rows: stored, columns: columns)
-        let biasValues =
-            bias ? try vector(base + ".bias", width: stored).map { rows().of($0) } : nil
-        return weight.map { Projection(weight: part($0, rows()), bias: biasValues) }
+        return MatrixPlace(
+            name: base, rows: shape(role).rows, columns: shape(role).columns, storedRows: stored,
+            isTransposed: family.transposed && !isGGUF, order: order(role, sharing, before))
     }
 
-    private func part(_ whole: WeightMatrix, _ rows: Rows) -> WeightMatrix {
-        switch rows {
-        case .range(let range): range == 0..<whole.rows ? whole : whole.rows(range)
-        case .order(let order): whole.rows(order: order)
+    private func order(
+        _ role: LayerRole, _ sharing: [LayerRole], _ before: Int
+    ) -> MatrixPlace.Order {
+        let width = configuration.headDimension
+        if sharing.count > 1, family.fusedByHead, !isGGUF {
+            return .byHead(
+                headDimension: width, count: sharing.count,
+                place: sharing.firstIndex(of: role) ?? 0)
         }
+        if isGGUF, family.gguf?.permutesRotary == true, role == .query || role == .key {
+            return .interleaved(headDimension: width)
+        }
+        return .from(before)
+    }
+
+    private func projection(
+        _ role: LayerRole, _ layer: Int, bias: Bool
+    ) throws(ModelError) -> Projection? {
+        let place = place(role, layer)
+        let weight =
+            place.isTransposed
+            ? try transposed(
+                place.name + ".weight", stored: place.storedRows, columns: place.columns)
+            : try matrix(place.name + ".weight", rows: place.storedRows, columns: place.columns)
+        let biasValues =
+            bias
+            ? try vector(place.name + ".bias", width: place.storedRows).map { place.of($0) } : nil
+        return weight.map { Projection(weight: place.of($0), bias: biasValues) }
+    }
+
+    /// Where every parameter of the model is stored, by its role.
+    package func places() -> ParameterPlaces {
+        let c = configuration
+        var layers: [[LayerRole: MatrixPlace]] = []
+        for index in 0..<c.layerCount {
+            var roles: [LayerRole: MatrixPlace] = [:]
+            for role in LayerRole.allCases where family.names[role] != nil {
+                roles[role] =
+                    role.isNorm
+                    ? MatrixPlace(whole: name(role, index), rows: 1, columns: 0)
+                    : place(role, index)
+            }
+            layers.append(roles)
+        }
+        let heads = outer.heads.flatMap { head in
+            ["", "model.", "language_model."].map { "\($0)\(head)" }
+        }
+        return ParameterPlaces(
+            layers: layers, embedding: prefix + outer.embedding,
+            positions: c.learnedPositions ? prefix + outer.positions : nil,
+            finalNorm: prefix + outer.finalNorm,
+            unembedding: heads.first { checkpoint.tensors[$0 + ".weight"] != nil } ?? heads[0])
     }
 
     private func transposed(
@@ -269,17 +284,6 @@ final class ModelLoader {
         guard let tensor = try tensor(name, shape: [columns, stored]) else { return nil }
         if turned?.name != name { turned = (name, TransposedWeight(tensor)) }
         return turned?.weight.matrix
-    }
-
-    /// llama.cpp's converter turns each head's half-split rows into interleaved pairs: half-split row j
-    /// of a head is stored at 2j (first half) or 2(j - half) + 1 (second half).
-    static func interleavedOrder(heads: Int, headDimension: Int) -> [Int32] {
-        let half = headDimension / 2
-        return (0..<heads * headDimension).map { row in
-            let (head, place) = row.quotientAndRemainder(dividingBy: headDimension)
-            let stored = place < half ? 2 * place : 2 * (place - half) + 1
-            return Int32(head * headDimension + stored)
-        }
     }
 
     // MARK: Tensors by name

@@ -14,6 +14,13 @@ struct F32Engine: ProductEngine, StreamingEngine {
         etd_pack_left(values, row, width, left)
     }
 
+    func packLeft(
+        turned values: UnsafePointer<Float>, count: Int, width: Int, stride: Int,
+        in left: UnsafeMutablePointer<Float>
+    ) {
+        etd_pack_left_turned(values, width, stride, count, left)
+    }
+
     func rightFloats(columns: Int, width: Int) -> Int {
         let granule = PackedColumns.columnGranule
         return (columns + granule - 1) / granule * granule * width

@@ -14,6 +14,12 @@ protocol ProductEngine: Sendable {
     func storeLeft(
         _ values: UnsafePointer<Float>, row: Int, width: Int, in left: UnsafeMutablePointer<Float>)
 
+    /// Puts `count` rows in their places, from row 0 on, that lie in memory as the columns of
+    /// `values` [width, count] of row stride `stride`.
+    func packLeft(
+        turned values: UnsafePointer<Float>, count: Int, width: Int, stride: Int,
+        in left: UnsafeMutablePointer<Float>)
+
     // MARK: The right side
 
     /// Floats of memory for a right side of `columns` columns of `width` values.
@@ -88,6 +94,26 @@ struct ProductTile {
 }
 
 extension ProductEngine {
+    /// Row by row, in squares that the first-level cache holds.
+    func packLeft(
+        turned values: UnsafePointer<Float>, count: Int, width: Int, stride: Int,
+        in left: UnsafeMutablePointer<Float>
+    ) {
+        let side = 16
+        ScratchPool.shared.withFloats(side * width) { rows in
+            for first in Swift.stride(from: 0, to: count, by: side) {
+                let members = min(side, count - first)
+                for place in 0..<width {
+                    let source = values + place * stride + first
+                    for row in 0..<members { rows[row * width + place] = source[row] }
+                }
+                for row in 0..<members {
+                    storeLeft(rows + row * width, row: first + row, width: width, in: left)
+                }
+            }
+        }
+    }
+
     var streaming: (any StreamingEngine)? { nil }
 
     func rightInPlace(_ weight: WeightMatrix, _ range: Range<Int>) -> UnsafeRawPointer? { nil }
