@@ -10,6 +10,10 @@ public struct NumberList: ExpressibleByArgument, Equatable, Sendable {
 
     public init(values: [Int]) { self.values = values }
 
+    public var defaultValueDescription: String {
+        values.map(String.init).joined(separator: ",")
+    }
+
     public init?(argument: String) {
         values = []
         for part in argument.split(separator: ",", omittingEmptySubsequences: false) {

@@ -11,6 +11,7 @@ public enum RunDirectory {
     static let table = "layers.csv"
     static let split = "split.json"
     static let report = "report.html"
+    static let metrics = "metrics.jsonl"
     /// Values by document; a scan adds its own.
     static let evidence = "evidence.h5"
     /// Written last: a directory that has it holds a whole run.
@@ -101,6 +102,7 @@ public enum RunDirectory {
     /// - Returns: the report's path.
     public static func rebuildReport(_ path: String) throws -> String {
         let manager = FileManager.default
+        if manager.fileExists(atPath: "\(path)/\(metrics)") { return try trainingReport(path) }
         for name in [layers, split] where !manager.fileExists(atPath: "\(path)/\(name)") {
             throw CommandError.notARun(path: path, missing: name)
         }
@@ -112,6 +114,24 @@ public enum RunDirectory {
             split: try SplitRecord.read(path: "\(path)/\(split)"),
             run: manager.fileExists(atPath: runPath) ? try RunRecord.read(path: runPath) : nil,
             passes: MeasuringPass.all.map(\.declaration), scans: try scans(path))
+        try AtomicFile.write(page, to: "\(path)/\(report)")
+        return "\(path)/\(report)"
+    }
+
+    /// The page of a training run's curves.
+    private static func trainingReport(_ path: String) throws -> String {
+        let metricsPath = "\(path)/\(metrics)"
+        let lines = try MappedFile.contents(path: metricsPath).split(separator: 0x0A).map(
+            Array.init)
+        let curves = try TrainingCurves(lines: lines, path: metricsPath)
+        guard !curves.steps.isEmpty else {
+            throw CommandError.run(path: path, problem: "has no step yet; let etd train run first")
+        }
+        let configuration = try? MappedFile.contents(path: "\(path)/config.yaml")
+        let page = TrainingPage.page(
+            name: path.split(separator: "/").last.map(String.init) ?? path, curves: curves,
+            configuration: configuration.map { String(decoding: $0, as: UTF8.self) },
+            createdBy: Product.createdBy)
         try AtomicFile.write(page, to: "\(path)/\(report)")
         return "\(path)/\(report)"
     }

@@ -9,6 +9,10 @@ public struct ScanKindList: ExpressibleByArgument, Equatable, Sendable {
 
     public init(values: [ScanKind]) { self.values = values }
 
+    public var defaultValueDescription: String {
+        values.map(\.rawValue).joined(separator: ",")
+    }
+
     public init?(argument: String) {
         values = []
         for part in argument.split(separator: ",", omittingEmptySubsequences: false) {
@@ -69,7 +73,7 @@ public struct ScanOptions: ParsableArguments {
                 skip: it does not run. loop: it runs k times in a row. half: once, then x ← x + (g(x) - x)/2 \
                 for each further iteration. damped: k times x ← x + (g(x) - x)/k. \
                 heun, rk4: the same k steps by Heun's or the Runge-Kutta method, at two and four passes \
-                a step. Default: the first four.
+                a step.
                 """, valueName: "kinds"))
     public var kinds = ScanKindList(values: ScanKind.usual)
 

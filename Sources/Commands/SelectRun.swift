@@ -28,15 +28,18 @@ public struct SelectRun {
     var resamples: Int
     var limits: Verdict.Limits
     var otherTexts: [String]
+    var half: SavedEvidence.Half?
     var latency: DecodeLatency?
 
     /// - Parameters:
     ///   - limits: what a recommendation may cost.
     ///   - otherTexts: runs of the model on other texts, which only the sweep reads.
+    ///   - half: weighs every second document and item alone.
     ///   - latency: how decoding is timed; nil leaves it out.
     public init(
         runs: [String], out: String?, seed: UInt64, resamples: Int,
-        limits: Verdict.Limits = .init(), otherTexts: [String] = [], latency: DecodeLatency? = nil
+        limits: Verdict.Limits = .init(), otherTexts: [String] = [],
+        half: SavedEvidence.Half? = nil, latency: DecodeLatency? = nil
     ) {
         self.runs = runs
         self.out = out
@@ -44,12 +47,23 @@ public struct SelectRun {
         self.resamples = resamples
         self.limits = limits
         self.otherTexts = otherTexts
+        self.half = half
         self.latency = latency
     }
 
     /// Reads, weighs, writes; gives the record, where it went, and the model's path for the next command.
     public func run() throws -> (record: SplitRecord, path: String, model: String) {
-        let evidence = try SavedEvidence.read(runs)
+        var evidence = try SavedEvidence.read(runs)
+        if let half {
+            guard out != nil else {
+                throw CommandError.flag(
+                    name: "--half \(half.rawValue)",
+                    problem:
+                        "would replace the verdict of the whole run; give --out a folder of its own"
+                )
+            }
+            evidence = evidence.half(half)
+        }
         let others = try otherTexts.map { run in
             let other = try SavedEvidence.read([run])
             guard other.model.fingerprint == evidence.model.fingerprint else {

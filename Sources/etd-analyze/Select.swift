@@ -79,6 +79,12 @@ struct Select: ParsableCommand {
             valueName: "run"))
     var otherText: [String] = []
 
+    @Option(
+        help: ArgumentHelp(
+            "Weigh only every second document and item, first or second: how far the verdict depends on them.",
+            valueName: "half"))
+    var half: SavedEvidence.Half?
+
     @Flag(
         help: """
             Also time decoding with the best candidates at k = 1 to 4: one stream, milliseconds per token. Runs the \
@@ -114,8 +120,11 @@ struct Select: ParsableCommand {
         let (record, folder, path) = try SelectRun(
             runs: folders, out: out, seed: seed, resamples: resamples,
             limits: .init(overhead: maxOverhead?.factor ?? .infinity, textCost: maxTextCost),
-            otherTexts: otherText, latency: latency ? DecodeLatency(quiet: output.quiet) : nil
+            otherTexts: otherText, half: half,
+            latency: latency ? DecodeLatency(quiet: output.quiet) : nil
         ).run()
         try Terminal.write(SelectRun.summary(record, run: folder, model: path))
     }
 }
+
+extension SavedEvidence.Half: @retroactive ExpressibleByArgument {}

@@ -133,6 +133,34 @@ import Testing
         #expect(loops.winner(EvidenceView(own))?.encoder == 7)
     }
 
+    /// Halves share no document and no item, keep both stages, and together are the whole.
+    @Test func halvesShareNothing() throws {
+        var whole = evidence(
+            [window(4, 4, gain: 0.5, text: 0.2)], confirmation: { $0 >= 80 },
+            base: (0..<Self.items).map(Double.init))
+        whole.documents = 4
+        whole.tables["m"] = .init(
+            places: 2, sums: (0..<8).map(Double.init), counts: Array(repeating: 1, count: 8))
+        whole.use = .init(changes: (0..<5).map { [Double($0)] }, textDamage: [0.1])
+        let (first, second) = (whole.half(.first), whole.half(.second))
+        #expect(first.documents == 2 && second.documents == 2)
+        #expect(first.tables["m"]?.sums == [0, 1, 4, 5])
+        #expect(second.tables["m"]?.sums == [2, 3, 6, 7])
+        #expect(first.use?.changes == [[0], [2], [4]] && second.use?.changes == [[1], [3]])
+        for half in [first, second] {
+            #expect(half.scans?.isConfirmation.count { $0 } == 20)
+            #expect(half.scans?.isConfirmation.count { !$0 } == 40)
+            #expect(half.scans?.windows[0].nll.count == 1 && half.scans?.scored == [50])
+        }
+        let items = Set(first.scans?.baseMargins ?? [])
+        let others = Set(second.scans?.baseMargins ?? [])
+        #expect(items.isDisjoint(with: others) && items.union(others).count == Self.items)
+        #expect(
+            first.scans?.windows[0].margins
+                == first.scans?.baseMargins.map { whole.scans?.windows[0].margins[Int($0)] ?? .nan }
+        )
+    }
+
     @Test func settingsAreSwept() throws {
         var own = evidence([])
         own.scans = nil
