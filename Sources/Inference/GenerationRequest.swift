@@ -1,3 +1,4 @@
+import Models
 import Plans
 
 /// What ends a text.
@@ -20,7 +21,10 @@ public struct StopRules: Sendable, Equatable {
 public struct GenerationRequest: Sendable {
     /// At least one.
     public var tokens: [Int32]
-    public var plan: LayerPlan
+    /// With `thinking` every pass of it written out.
+    public let plan: LayerPlan
+    /// How the think block runs where that is more than the plan says.
+    public let thinking: Thinking?
     public var stop: StopRules
     public var sampling: SamplingOptions
     /// How many of the most likely tokens are told beside each new one; nil for no log-probabilities.
@@ -34,6 +38,21 @@ public struct GenerationRequest: Sendable {
     ) {
         self.tokens = tokens
         self.plan = plan
+        thinking = nil
+        self.stop = stop
+        self.sampling = sampling
+        self.likeliest = likeliest
+        self.streams = streams
+    }
+
+    /// A request whose think block is damped, or stops when each token's rule says so.
+    public init(
+        tokens: [Int32], thinking: Thinking, stop: StopRules, sampling: SamplingOptions = .greedy,
+        likeliest: Int? = nil, streams: Bool = false
+    ) {
+        self.tokens = tokens
+        plan = thinking.plan
+        self.thinking = thinking
         self.stop = stop
         self.sampling = sampling
         self.likeliest = likeliest
@@ -61,7 +80,7 @@ public struct Generation: Sendable, Equatable {
     /// Their text up to a stop string; nil where nothing turns tokens into text.
     public var text: String?
     public var finishReason = FinishReason.length
-    /// How often the think block ran for each new token; 1 for a plan without a loop.
+    /// How often the think block ran before each new token was chosen; 1 for a plan without a loop.
     public var passes: [Int] = []
     /// Of each new token; nil unless asked for.
     public var logProbabilities: [TokenLogProbability]?

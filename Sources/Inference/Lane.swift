@@ -20,7 +20,8 @@ final class Lane {
     private var sampler: Sampler
     private var stream: TextStream?
     private let detokenizer: Detokenizer?
-    private let passes: Int
+    /// Of every token, where all run as many.
+    let fixedPasses: Int
 
     init(
         _ request: GenerationRequest, index: Int, reckoned: Int, limit: Int,
@@ -33,7 +34,7 @@ final class Lane {
         self.detokenizer = detokenizer
         tokens = request.tokens
         sampler = Sampler(request.sampling)
-        passes = request.plan.parts.map(\.iterations).max() ?? 1
+        fixedPasses = request.plan.parts.map(\.iterations).max() ?? 1
         if request.likeliest != nil {
             result.logProbabilities = []
             result.likeliest = []
@@ -43,13 +44,20 @@ final class Lane {
         }
     }
 
+    /// Whether another request's tokens go through the same layers in the same way.
+    func runsLike(_ other: Lane) -> Bool {
+        request.plan == other.request.plan && request.thinking == other.request.thinking
+    }
+
     /// Tokens that have not run.
     var pending: ArraySlice<Int32> { tokens[(cache?.length ?? 0)...] }
 
     /// Chooses the next token.
-    /// - Parameter logits: [V].
+    /// - Parameters:
+    ///   - logits: [V].
+    ///   - passes: of the think block that led to them.
     /// - Returns: the text that can be handed out now.
-    func take(_ logits: UnsafeBufferPointer<Float>) -> String {
+    func take(_ logits: UnsafeBufferPointer<Float>, passes: Int) -> String {
         let token = sampler.next(logits, text: tokens)
         tokens.append(token)
         result.tokens.append(token)

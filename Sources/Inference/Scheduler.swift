@@ -29,10 +29,13 @@ public final class Scheduler {
     private static let mostKept = 4
 
     private let model: Transformer
+    private let router: Router?
     private let detokenizer: Detokenizer?
     private let runner: BlockRunner
     private let cacheBytes: Int
     private let mostActive: Int
+    /// One for each way to think that has been asked for.
+    private var thinkers: [ThinkRunner] = []
     private var count = 0
     private var queue: [Lane] = []
     private var active: [Lane] = []
@@ -44,8 +47,13 @@ public final class Scheduler {
     /// Sees the logits [V] that a request's next token is chosen from.
     package var onLogits: ((_ index: Int, UnsafeBufferPointer<Float>) -> Void)?
 
-    public init(model: Transformer, detokenizer: Detokenizer? = nil, limits: Limits = Limits()) {
+    /// - Parameter router: the checkpoint's, for requests whose depth it decides.
+    public init(
+        model: Transformer, router: Router? = nil, detokenizer: Detokenizer? = nil,
+        limits: Limits = Limits()
+    ) {
         self.model = model
+        self.router = router
         self.detokenizer = detokenizer
         runner = BlockRunner(model: model, rows: BlockRunner.blockLength)
         cacheBytes = limits.cacheBytes ?? AvailableMemory.bytes.map { $0 / 4 * 3 } ?? .max
@@ -101,30 +109,44 @@ public final class Scheduler {
             let problem = PlanError.layerBeyondModel(layer: step.layer, layers: c.layerCount)
             throw .pass(.invalidPlan(problem: "\(problem)"))
         }
+        if let rule = request.thinking?.rule {
+            do {
+                _ = try rule.halter(for: model, router: router)
+            } catch {
+                throw .pass(error)
+            }
+        }
         // The last token of a text is chosen, and does not run.
         let limit = min(request.stop.maximumTokens, c.contextLength - request.tokens.count + 1)
         let bytes = Self.bytes(
-            model, plan: request.plan, positions: request.tokens.count + limit - 1)
+            model, plan: request.plan, thinking: request.thinking,
+            positions: request.tokens.count + limit - 1)
         guard bytes <= cacheBytes else { throw .cacheMemory(needed: bytes, limit: cacheBytes) }
         return (bytes, limit)
     }
 
     /// The most bytes of keys and values that a text of `positions` has while it runs: whole pages, for a
-    /// sliding layer those that its window and one block reach.
-    static func bytes(_ model: Transformer, plan: LayerPlan, positions: Int) -> Int {
+    /// sliding layer those that its window and one block reach. Where tokens differ in depth, a slot of a
+    /// deeper pass can come to make up for a whole text at once.
+    static func bytes(
+        _ model: Transformer, plan: LayerPlan, thinking: Thinking?, positions: Int
+    ) -> Int {
         let c = model.configuration
         // Pages of 256 positions; the last one has a power of two of them, at least 16.
         var last = 16
         while last < positions % 256 { last *= 2 }
         let whole = positions / 256 * 256 + (positions % 256 == 0 ? 0 : last)
         var sum = 0
-        for step in plan.steps {
-            let reach = model.layers[step.layer].attention.window.map {
-                (($0 + BlockRunner.blockLength) / 256 + 2) * 256
-            }
-            sum += min(whole, reach ?? whole)
+        for step in thinking?.keptSteps ?? Array(plan.steps.indices) {
+            let window = model.layers[plan.steps[step].layer].attention.window
+            let reach = window.map { (($0 + BlockRunner.blockLength) / 256 + 2) * 256 }
+            let isDeeper = thinking?.deeper.contains(step) ?? false
+            sum += isDeeper ? whole : min(whole, reach ?? whole)
         }
-        return [sum, 2, c.keyValueHeadCount, c.headDimension, 4].checkedProduct ?? .max
+        let states = thinking?.policy == .recompute ? positions * c.hiddenSize * 4 : 0
+        let pages = [sum, 2, c.keyValueHeadCount, c.headDimension, 4].checkedProduct ?? .max
+        let (total, overflow) = pages.addingReportingOverflow(states)
+        return overflow ? .max : total
     }
 
     // MARK: - A step
@@ -140,12 +162,10 @@ public final class Scheduler {
     ) throws(InferenceError) {
         do {
             try admit()
-            var plans: [LayerPlan] = []
-            for lane in active where !plans.contains(lane.request.plan) {
-                plans.append(lane.request.plan)
-            }
-            for plan in plans {
-                let lanes = active.filter { $0.request.plan == plan }
+            var kinds: [Lane] = []
+            for lane in active where !kinds.contains(where: lane.runsLike) { kinds.append(lane) }
+            for kind in kinds {
+                let lanes = active.filter(kind.runsLike)
                 if model.configuration.rotaryDependsOnLength {
                     for lane in lanes { try runAnew(lane, onText) }
                 } else {
@@ -195,18 +215,37 @@ public final class Scheduler {
                 fork.rewind(to: donor.shared)
                 lane.cache = fork
             } else {
-                lane.cache = try KeyValueCache(model: model, plan: lane.request.plan)
+                lane.cache = try cache(for: lane)
             }
             queue.removeFirst()
             active.append(lane)
         }
     }
 
+    private func cache(for lane: Lane) throws(ModelError) -> KeyValueCache {
+        try KeyValueCache(
+            model: model, plan: lane.request.plan, thinking: lane.request.thinking)
+    }
+
+    /// What runs a request's think block; nil for a plan as it stands.
+    private func thinker(for lane: Lane) throws(ModelError) -> ThinkRunner? {
+        guard let thinking = lane.request.thinking else { return nil }
+        if let made = thinkers.first(where: { $0.thinking == thinking }) { return made }
+        let made = try ThinkRunner(runner: runner, thinking: thinking, router: router)
+        thinkers.append(made)
+        return made
+    }
+
+    /// Seconds that rules of adaptive depth took, and that their passes took with them.
+    public var ruleSeconds: (rule: Double, all: Double) {
+        thinkers.reduce((0, 0)) { ($0.0 + $1.seconds.rule, $0.1 + $1.seconds.all) }
+    }
+
     /// The request under the same plan that begins most like `lane`, and how many positions they share.
     private func donor(for lane: Lane) -> (lane: Lane, shared: Int)? {
         guard !model.configuration.rotaryDependsOnLength else { return nil }
         var best: (lane: Lane, shared: Int)?
-        for other in active + kept where other.request.plan == lane.request.plan {
+        for other in active + kept where other.runsLike(lane) {
             guard let cache = other.cache else { continue }
             var shared = zip(other.tokens, lane.request.tokens).prefix { $0 == $1 }.count
             // The last token of the prompt runs in any case: the next one is chosen from its logits.
@@ -226,10 +265,12 @@ public final class Scheduler {
         var segments: [BlockRunner.Segment] = []
         /// Requests whose next token this block decides, with their rows.
         var deciding: [(lane: Lane, row: Int)] = []
+        guard let first = lanes.first else { return }
+        let thinker = try thinker(for: first)
         // Those that wait for one token first: a long prompt takes what is left.
         let waiting = lanes.filter { $0.pending.count == 1 }
         for lane in waiting + lanes.filter({ $0.pending.count != 1 }) {
-            let part = lane.pending.prefix(room)
+            let part = lane.pending.prefix(min(room, thinker?.rowsPerText ?? room))
             guard !part.isEmpty, let cache = lane.cache else { continue }
             room -= part.count
             segments.append(.init(part, cache: cache))
@@ -237,29 +278,36 @@ public final class Scheduler {
                 deciding.append((lane, runner.capacity - room - 1))
             }
         }
-        try runner.run(segments)
+        let passes = try thinker?.run(segments)
+        if thinker == nil { try runner.run(segments) }
         positionsRun += runner.capacity - room
-        try decide(deciding, onText)
+        try decide(deciding, passes, onText)
     }
 
     /// The whole text in a cache of its own. Rotary frequencies that depend on the text's length turn the
     /// keys before by other angles with each token, so none of them can be kept.
     private func runAnew(_ lane: Lane, _ onText: (Int, String) -> Void) throws(ModelError) {
-        let cache = try KeyValueCache(model: model, plan: lane.request.plan)
+        let cache = try cache(for: lane)
         lane.cache = cache
+        let thinker = try thinker(for: lane)
         var row = 0
+        var passes: [Int]?
         while !lane.pending.isEmpty {
-            let part = lane.pending.prefix(runner.capacity)
-            try runner.run([.init(part, cache: cache, textLength: lane.tokens.count)])
+            let part = lane.pending.prefix(thinker?.rowsPerText ?? runner.capacity)
+            let segment = BlockRunner.Segment(
+                part, cache: cache, textLength: lane.tokens.count)
+            passes = try thinker?.run([segment])
+            if thinker == nil { try runner.run([segment]) }
             positionsRun += part.count
             row = part.count - 1
         }
-        try decide([(lane, row)], onText)
+        try decide([(lane, row)], passes, onText)
     }
 
     /// Chooses the next tokens from the block's final states.
+    /// - Parameter passes: of each row; nil where the plan says it.
     private func decide(
-        _ deciding: [(lane: Lane, row: Int)], _ onText: (Int, String) -> Void
+        _ deciding: [(lane: Lane, row: Int)], _ passes: [Int]?, _ onText: (Int, String) -> Void
     ) throws(ModelError) {
         guard !deciding.isEmpty else { return }
         let width = model.configuration.hiddenSize
@@ -281,7 +329,8 @@ public final class Scheduler {
             let row = UnsafeBufferPointer(
                 start: logits.pointer + index * vocabulary, count: vocabulary)
             onLogits?(item.lane.index, row)
-            let text = item.lane.take(row)
+            let text = item.lane.take(
+                row, passes: passes?[item.row] ?? item.lane.fixedPasses)
             if !text.isEmpty { onText(item.lane.index, text) }
         }
     }

@@ -21,6 +21,8 @@ public enum ModelError: Error, Equatable, CustomStringConvertible {
     case tokenOutOfRange(id: Int32, position: Int, vocabularySize: Int)
     case tooLong(tokens: Int, context: Int)
     case invalidPlan(problem: String)
+    /// A rule of adaptive depth, as written, that is unknown or that the model cannot follow.
+    case haltingRule(text: String, problem: String)
     /// Keys and values of `steps` executed layers and `positions` positions, in bytes.
     case memory(steps: Int, positions: Int, needed: Int, available: Int)
     /// A tap asked for a site that the model's layers do not have.
@@ -71,6 +73,7 @@ public enum ModelError: Error, Equatable, CustomStringConvertible {
             "\(tokens) tokens do not fit the model's context of \(context); shorten the text or the "
                 + "window (--sequence-length)"
         case .invalidPlan(let problem): problem
+        case .haltingRule(let text, let problem): "\"\(text)\": \(problem)"
         case .memory(let steps, let positions, let needed, let available):
             "keys and values of \(steps) executed layers and \(positions) positions need "
                 + "\(AvailableMemory.text(needed)), and \(AvailableMemory.text(available)) are "

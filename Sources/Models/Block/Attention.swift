@@ -15,26 +15,67 @@ package struct BlockedAttention {
     package struct Text {
         /// Rows of the block.
         let rows: Range<Int>
-        /// Of the first row.
+        /// Of the first row: where its own key stands in the slot.
         let position: Int
         /// Holds the positions before and the rows' own.
         let slot: KeyValueSlot
+        /// Where rows' own keys stand, when there are others between them; nil where they follow one
+        /// another.
+        private let gaps: Gaps?
+
+        /// What is known of each row from `first` on.
+        private struct Gaps {
+            let first: Int
+            /// Ascending.
+            let positions: [Int]
+            /// The first key that a row sees in a layer with a window, where keys of some positions are
+            /// missing between; nil where that follows from the window.
+            let lowest: [Int]?
+        }
 
         package init(rows: Range<Int>, position: Int, slot: KeyValueSlot) {
             self.rows = rows
             self.position = position
             self.slot = slot
+            gaps = nil
         }
 
-        func position(ofRow row: Int) -> Int { position + row - rows.lowerBound }
-        /// Positions that keys stand for.
-        var keyCount: Int { position + rows.count }
+        /// - Parameters:
+        ///   - positions: where each row's own key stands in the slot, ascending.
+        ///   - lowest: the first key in the slot that each row sees; what the window says when nil.
+        package init(rows: Range<Int>, positions: [Int], lowest: [Int]?, slot: KeyValueSlot) {
+            precondition(rows.count == positions.count)
+            self.rows = rows
+            position = positions.first ?? 0
+            self.slot = slot
+            gaps = Gaps(first: rows.lowerBound, positions: positions, lowest: lowest)
+        }
+
+        private init(rows: Range<Int>, of text: Text) {
+            self.rows = rows
+            position = text.position(ofRow: rows.lowerBound)
+            slot = text.slot
+            gaps = text.gaps
+        }
+
+        func position(ofRow row: Int) -> Int {
+            if let gaps { return gaps.positions[row - gaps.first] }
+            return position + row - rows.lowerBound
+        }
+
+        /// The first key that a row sees.
+        func lowest(ofRow row: Int, window: Int?) -> Int {
+            if let gaps, let lowest = gaps.lowest { return lowest[row - gaps.first] }
+            return window.map { max(0, position(ofRow: row) - $0 + 1) } ?? 0
+        }
+
+        /// Keys that the last row sees, and those before them.
+        var keyCount: Int { rows.isEmpty ? position : position(ofRow: rows.upperBound - 1) + 1 }
 
         /// The part of it in a tile of rows.
         func clamped(to tile: Range<Int>) -> Text? {
             let part = rows.clamped(to: tile)
-            guard !part.isEmpty else { return nil }
-            return Text(rows: part, position: position(ofRow: part.lowerBound), slot: slot)
+            return part.isEmpty ? nil : Text(rows: part, of: self)
         }
     }
 
@@ -107,7 +148,9 @@ package struct BlockedAttention {
             }
             memset(work.mixed, 0, tile.count * width * 4)
             let parts = texts.compactMap { $0.clamped(to: tile) }
-            let firsts = parts.map { firstBlock(seenFrom: $0.position) }
+            let firsts = parts.map { text in
+                text.lowest(ofRow: text.rows.lowerBound, window: window) / block * block
+            }
             let end = parts.map(\.keyCount).max() ?? 0
             for start in stride(from: firsts.min() ?? 0, to: end, by: block) {
                 takeBlock(start, head, tile, parts, firsts, work)
@@ -152,12 +195,6 @@ package struct BlockedAttention {
         let scores, sums, maxima, mixed, part, left, right: UnsafeMutablePointer<Float>
     }
 
-    /// Where the block begins that holds the first key which a query at `position` sees.
-    private func firstBlock(seenFrom position: Int) -> Int {
-        let key = window.map { max(0, position - $0 + 1) } ?? 0
-        return key / Self.keysPerBlock * Self.keysPerBlock
-    }
-
     /// Takes one page of keys in for the rows of `parts`, which follow one another.
     private func take(
         _ head: Int, _ tile: Range<Int>, keys: Range<Int>, _ page: KeyValuePage,
@@ -182,7 +219,7 @@ package struct BlockedAttention {
         for part in parts {
             for row in part.rows {
                 let position = part.position(ofRow: row)
-                let low = max(keys.lowerBound, window.map { position - $0 + 1 } ?? 0)
+                let low = max(keys.lowerBound, part.lowest(ofRow: row, window: window))
                 let high = min(keys.upperBound, position + 1)
                 let line = work.scores + (row - rows.lowerBound) * block
                 let inTile = row - tile.lowerBound

@@ -39,10 +39,15 @@ package final class KeyValuePage: @unchecked Sendable {
     }
 
     /// Takes the first `count` positions from another page of the same heads.
-    func copy(_ other: KeyValuePage, count: Int) {
+    func copy(_ other: KeyValuePage, count: Int) { copy(other, rows: 0..<count) }
+
+    /// Takes positions, which count from the page's first, from another page of the same heads.
+    func copy(_ other: KeyValuePage, rows: Range<Int>) {
+        let offset = rows.lowerBound * headDimension
+        let bytes = rows.count * headDimension * 4
         for head in 0..<heads {
-            memcpy(keys(head: head), other.keys(head: head), count * headDimension * 4)
-            memcpy(values(head: head), other.values(head: head), count * headDimension * 4)
+            memcpy(keys(head: head) + offset, other.keys(head: head) + offset, bytes)
+            memcpy(values(head: head) + offset, other.values(head: head) + offset, bytes)
         }
     }
 }
@@ -77,6 +82,19 @@ package struct KeyValueSlot: Sendable {
             let page = KeyValuePage(heads: heads, headDimension: headDimension, needed: needed)
             if held > 0, let old = pages[index] { page.copy(old, count: held) }
             pages[index] = page
+        }
+    }
+
+    /// Takes `positions`, which are prepared here and held there, from another slot.
+    mutating func copy(_ positions: Range<Int>, from other: KeyValueSlot) {
+        let size = KeyValuePage.positions
+        for index in positions.lowerBound / size...(positions.upperBound - 1) / size {
+            let part = positions.clamped(to: index * size..<(index + 1) * size)
+            guard let page = pages[index], let source = other.pages[index] else {
+                preconditionFailure("a page that a window still needs is gone")
+            }
+            page.copy(
+                source, rows: part.lowerBound - index * size..<part.upperBound - index * size)
         }
     }
 

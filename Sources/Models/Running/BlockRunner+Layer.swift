@@ -70,8 +70,13 @@ extension BlockRunner {
         let slots = rotateAndStore(step, rotary.table(ofLayer: plan.steps[step].layer), places)
         let attention = BlockedAttention(
             queries: b.query,
-            texts: zip(places, slots).map {
-                .init(rows: $0.rows, position: $0.position, slot: $1)
+            texts: zip(places, slots).map { place, slot in
+                guard let chosen = place.chosen else {
+                    return .init(rows: place.rows, position: place.position, slot: slot)
+                }
+                return .init(
+                    rows: place.rows, positions: place.rows.map(place.key(ofRow:)),
+                    lowest: chosen.lowest(window: layer.attention.window), slot: slot)
             }, heads: c.headCount, keyValueHeads: c.keyValueHeadCount,
             window: layer.attention.window, scale: c.attentionScale,
             arithmetic: model.arithmetic, out: b.mixed)
@@ -188,7 +193,7 @@ extension BlockRunner {
             }
         }
         func store(_ row: Int, of text: Int) {
-            let position = places[text].position + row - places[text].rows.lowerBound
+            let position = places[text].position(ofRow: row)
             func turn(_ head: UnsafeMutablePointer<Float>) {
                 guard let table else { return }
                 let offset = position * table.half
@@ -198,7 +203,7 @@ extension BlockRunner {
             for head in 0..<c.headCount {
                 turn(buffers.query.pointer + (row * c.headCount + head) * width)
             }
-            let (page, place) = position.quotientAndRemainder(
+            let (page, place) = places[text].key(ofRow: row).quotientAndRemainder(
                 dividingBy: KeyValuePage.positions)
             guard let page = slots[text].pages[page] else { return }
             for head in 0..<c.keyValueHeadCount {

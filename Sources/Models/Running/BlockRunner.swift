@@ -57,8 +57,40 @@ public final class BlockRunner {
         let cache: KeyValueCache
         /// The place that it branches off; nil for a text of its own.
         let trunk: Int?
+        /// Where some of the text's rows run alone; nil where all from `position` on do.
+        var chosen: ChosenRows?
 
+        /// Without `chosen` rows.
         var positions: Range<Int> { position..<position + rows.count }
+
+        func position(ofRow row: Int) -> Int {
+            if let chosen { return chosen.positions[row - rows.lowerBound] }
+            return position + row - rows.lowerBound
+        }
+
+        /// Where a row's key and value stand in the slot.
+        func key(ofRow row: Int) -> Int {
+            if let first = chosen?.firstKey { return first + row - rows.lowerBound }
+            return position(ofRow: row)
+        }
+    }
+
+    /// Rows of a text that run while others do not.
+    struct ChosenRows {
+        /// Ascending.
+        let positions: [Int]
+        /// Where the first row's key stands in slots that hold no keys of the others; nil where keys
+        /// stand at their positions.
+        let firstKey: Int?
+        /// The positions of all keys in such slots, the rows' own included; empty otherwise.
+        let held: [Int]
+
+        /// The first key that each row sees in a layer with this window; nil where positions say it.
+        func lowest(window: Int?) -> [Int]? {
+            guard firstKey != nil else { return nil }
+            guard let window else { return Array(repeating: 0, count: positions.count) }
+            return positions.map { held.lowerBound(of: $0 - window + 1) }
+        }
     }
 
     public let model: Transformer
@@ -151,9 +183,7 @@ public final class BlockRunner {
         try passBoundary(start, places, attached)
         try onBoundary(first, self.states)
         for step in steps {
-            let layer = model.layers[plan.steps[step].layer]
-            try run(layer, step: step, plan, places, attached)
-            try passBoundary(plan.place(.resid, step: step), places, attached)
+            try run(step: step, plan, places, attached)
             try onBoundary(step + 1, self.states)
         }
         for place in places where place.trunk == nil {
@@ -161,9 +191,18 @@ public final class BlockRunner {
         }
     }
 
+    /// One step over the rows of `places`, whose states stand in the block's memory, one after the other.
+    func run(
+        step: Int, _ plan: LayerPlan, _ places: [Place], _ attached: Attachments
+    ) throws(ModelError) {
+        try run(model.layers[plan.steps[step].layer], step: step, plan, places, attached)
+        try passBoundary(plan.place(.resid, step: step), places, attached)
+    }
+
     /// Rows of each segment, checked, with room in the caches and in the rotary tables.
-    private func place(
-        _ segments: [Segment], _ plan: LayerPlan, _ steps: Range<Int>
+    /// - Parameter steps: those that all rows run.
+    func place(
+        _ segments: [Segment], _ plan: LayerPlan, _ steps: some Sequence<Int>
     ) throws(ModelError) -> [Place] {
         var places: [Place] = []
         for segment in segments {
@@ -206,7 +245,7 @@ public final class BlockRunner {
     }
 
     /// A boundary: what is written there is checked before anything looks at it.
-    private func passBoundary(
+    func passBoundary(
         _ boundary: StatePlace, _ places: [Place], _ attached: Attachments
     ) throws(ModelError) {
         let width = model.configuration.hiddenSize
@@ -257,11 +296,11 @@ public final class BlockRunner {
         let rows = places.last?.rows.upperBound ?? 0
         guard etd_all_finite(buffers.hidden.pointer, rows * width) == 0 else { return }
         for place in places {
-            for (row, position) in zip(place.rows, place.positions)
+            for row in place.rows
             where etd_all_finite(buffers.hidden.pointer + row * width, width) == 0 {
                 throw .nonFinite(
                     place: boundary.layer.map { "layer \($0)" } ?? "the embedding",
-                    position: position)
+                    position: place.position(ofRow: row))
             }
         }
     }
