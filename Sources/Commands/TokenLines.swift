@@ -26,6 +26,10 @@ public struct TokenLines {
 
     /// A JSON array of ids.
     public func encode(_ line: [UInt8], number: Int, bos: BOSPolicy) throws -> String {
+        JSON.array(try ids(line, number: number, bos: bos).map { .int(Int64($0)) }).text(indent: 0)
+    }
+
+    func ids(_ line: [UInt8], number: Int, bos: BOSPolicy) throws -> [Int32] {
         let text: String
         if jsonLines {
             guard let value = try json(line, number).stringValue else {
@@ -49,7 +53,7 @@ public struct TokenLines {
             throw wrong(number, error.description)
         }
         if bos != .never { ids += tokenizer.suffixTokens }
-        return JSON.array(ids.map { .int(Int64($0)) }).text(indent: 0)
+        return ids
     }
 
     public func decode(_ line: [UInt8], number: Int, skipSpecial: Bool) throws -> String {

@@ -29,6 +29,12 @@ public struct TrainRun {
         self.quiet = quiet
     }
 
+    /// The curves of the run so far, as text.
+    public func plot() throws -> String {
+        let configuration = try TrainingConfiguration(path: path, overrides: overrides)
+        return try TrainPlot.text(run: configuration.out)
+    }
+
     public func run() throws {
         let configuration = try TrainingConfiguration(path: path, overrides: overrides)
         if let threads { Parallel.threads = threads }

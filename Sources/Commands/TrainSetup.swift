@@ -71,6 +71,7 @@ struct TrainSetup {
         let arithmetic: Arithmetic =
             configuration.precision == .bf16 && Arithmetic.bf16.isAvailable ? .bf16 : .f32
         let model = TrainableModel(loaded.model, arithmetic: arithmetic)
+        loaded.checkpoint.forgetPages()
         model.prepare(
             configuration.trains, lora: configuration.lora, split: split,
             seed: configuration.seed)

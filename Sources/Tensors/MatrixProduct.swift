@@ -127,17 +127,4 @@ public enum MatrixProduct {
             CblasRowMajor, CblasNoTrans, CblasNoTrans, blasint(m), blasint(n), blasint(k), 1, a,
             blasint(stride), b, blasint(bStride), 1, out, blasint(outStride))
     }
-
-    /// One tile on the calling thread: out[m, n] += a[k, m]ᵀ · b[k, n].
-    @inline(__always)
-    public static func accumulateTurned(
-        _ a: UnsafePointer<Float>, rows m: Int, stride: Int, _ b: UnsafePointer<Float>,
-        columns n: Int, depth k: Int, bStride: Int, into out: UnsafeMutablePointer<Float>,
-        outStride: Int
-    ) {
-        _ = singleThreadedBLAS
-        cblas_sgemm(
-            CblasRowMajor, CblasTrans, CblasNoTrans, blasint(m), blasint(n), blasint(k), 1, a,
-            blasint(stride), b, blasint(bStride), 1, out, blasint(outStride))
-    }
 }

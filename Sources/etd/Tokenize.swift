@@ -13,6 +13,7 @@ struct Tokenize: ParsableCommand {
             Examples:
               echo 'Hello there' | etd tokenize --model smollm2-135m-instruct
               echo '[19556, 665]' | etd tokenize --model smollm2-135m-instruct --decode
+              jq -c .text corpus.jsonl | etd tokenize --model M --json-lines --out tokens.u16
             """)
 
     @Option(help: "A Hugging Face directory, a .gguf file, or the short name of a fetched model.")
@@ -32,13 +33,36 @@ struct Tokenize: ParsableCommand {
     )
     var bos: BOSPolicy = .auto
 
+    @Option(
+        help: ArgumentHelp(
+            "Write the ids to this file, to train on; .u16 or .u32.",
+            discussion: """
+                Little-endian ids, each line's with the token that ends a document behind them. Lines are                 tokenized on all cores.
+                """, valueName: "file"))
+    var out: String?
+
+    @OptionGroup var replacing: OverwriteOption
+
     func validate() throws {
+        if decode, out != nil { throw ValidationError("--out takes ids, and --decode makes text") }
+        if out == nil, replacing.overwrite {
+            throw ValidationError("--overwrite goes with --out")
+        }
         if skipSpecial, !decode { throw ValidationError("--skip-special goes with --decode") }
     }
 
     func run() throws {
         let input = try InputLines()
         let tokenizer = try ModelSource(model).tokenizer { Terminal.note($0) }
+        if let out {
+            let (texts, tokens) = try TokenFileRun(
+                tokenizer: tokenizer, jsonLines: jsonLines, bos: bos, out: out,
+                overwrite: replacing.overwrite
+            ).run(input)
+            let separated = tokenizer.eosToken == nil ? "; the tokenizer names no end token" : ""
+            Terminal.note("tokenize: \(out): \(texts) texts, \(tokens) tokens\(separated)")
+            return
+        }
         let lines = TokenLines(tokenizer: tokenizer, jsonLines: jsonLines)
         var number = 0
         while let line = try input.next() {

@@ -53,6 +53,7 @@ struct Train: ParsableCommand {
             Examples:
               etd train --config mid-training.yaml
               etd train --config mid-training.yaml --set optimizer.lr=1.0e-4 --set out=RUN2
+              etd train --config mid-training.yaml --plot
             """)
 
     @Option(help: ArgumentHelp("The configuration.", valueName: "file"))
@@ -75,6 +76,9 @@ struct Train: ParsableCommand {
     @Flag(help: "Begin anew: checkpoints and metrics of the run that is there go.")
     var overwrite = false
 
+    @Flag(help: "Print the curves of the run so far instead of training.")
+    var plot = false
+
     @OptionGroup var output: OutputOptions
 
     func validate() throws {
@@ -84,9 +88,9 @@ struct Train: ParsableCommand {
     }
 
     func run() throws {
-        try TrainRun(
+        let run = TrainRun(
             configuration: config, overrides: overrides, threads: threads, overwrite: overwrite,
-            quiet: output.quiet
-        ).run()
+            quiet: output.quiet)
+        if plot { try Terminal.write(run.plot()) } else { try run.run() }
     }
 }

@@ -90,6 +90,10 @@ import Testing
         #expect(again.code == 0 && again.errors.contains("step 5 of 12"), "\(again)")
         try expectEqual("RUN", "KILLED", step: 12)
 
+        let plot = try etd("train", "--config", try configuration(), "--plot")
+        #expect(
+            plot.code == 0 && plot.text.contains("loss ") && plot.text.contains("lr "), "\(plot)")
+
         let done = try etd("train", "--config", try configuration())
         #expect(done.code == 0 && done.errors.contains("has its 12 steps already"), "\(done)")
     }
@@ -206,5 +210,30 @@ import Testing
         #expect(result.code == 0, "\(result)")
         let lengths = try metrics("RUN").map { $0["validation_ce"]?.doubleValue != nil }
         #expect(lengths.indices.filter { lengths[$0] } == [5, 11])
+    }
+
+    @Test func tokenFilesAreTheTokenizersIds() throws {
+        let tiny = try TinyModel()
+        let model = tiny.path
+        let out = folder.file("ids.u16")
+        let text = "one two\nthree\n"
+        let result = try etd(["tokenize", "--model", model, "--out", out], input: text)
+        #expect(result.code == 0 && result.errors.contains("2 texts"), "\(result)")
+        let plain = try etd(["tokenize", "--model", model], input: text)
+        let expected = try plain.lines.map {
+            try JSON.parse(Array($0.utf8)).arrayValue?.compactMap(\.intValue) ?? []
+        }
+        let bytes = [UInt8](try Data(contentsOf: URL(filePath: out)))
+        let ids = stride(from: 0, to: bytes.count, by: 2).map {
+            Int(bytes[$0]) | Int(bytes[$0 + 1]) << 8
+        }
+        let ends = ids.count - expected.joined().count
+        #expect(ends == 0 || ends == 2)
+        #expect(Array(ids.prefix(expected[0].count)) == expected[0])
+        let again = try etd(["tokenize", "--model", model, "--out", out], input: text)
+        #expect(again.code == 1 && again.errors.contains("exists"), "\(again)")
+        let odd = try etd(
+            ["tokenize", "--model", model, "--out", folder.file("ids.bin")], input: text)
+        #expect(odd.code == 1 && odd.errors.contains("end the name with .u16 or .u32"), "\(odd)")
     }
 }

@@ -71,6 +71,20 @@ import Testing
             keep { x, _ in etd_silu(x, x, count) }
             keep { x, _ in etd_gelu_tanh(x, x, count) }
             keep { x, _ in etd_gelu(x, x, count) }
+            keep { etd_rms_norm_weight_backward($1, 1e-6, $1, $0, count) }
+            keep { etd_layer_norm_weight_backward($1, 1e-5, $1, $0, nil, count) }
+            keep { etd_layer_norm_weight_backward($1, 1e-5, $1, nil, $0, count) }
+            keep { etd_silu_backward($0, $1, $0, count) }
+            keep { etd_gelu_tanh_backward($0, $1, $0, count) }
+            keep { etd_gelu_backward($0, $1, $0, count) }
+            var up = [Float](repeating: 0, count: count)
+            keep { etd_silu_gate_backward($0, $1, $1, $0, &up, count) }
+            keep { etd_gelu_tanh_gate_backward($0, $1, $1, $0, &up, count) }
+            keep { etd_gelu_gate_backward($0, $1, $1, $0, &up, count) }
+            bytes += bits(up)
+            keep { x, _ in etd_scaled_exp(x, 0.3, 1, 2, count) }
+            keep { etd_softmax_backward($1, $0, 0.2, 0.5, count) }
+            keep { x, y in bytes.append(etd_dot(x, y, count).bitPattern) }
             keep { etd_rotate($0, $1, $1 + half, half) }
             keep { x, _ in etd_exp_row(wide, x, count) }
             keep { x, _ in bytes.append(UInt32(etd_all_finite(x, count))) }

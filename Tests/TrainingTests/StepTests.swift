@@ -120,4 +120,119 @@ import Training
         #expect(rate(wsd, 6, of: 10) == 2)
         #expect(rate(wsd, 8, of: 10) == 1)
     }
+
+    /// Two steps of Muon against its formula, written out in f64.
+    @Test(arguments: ["olmo2-gqa", "gpt2"])
+    func muonIsItsFormula(_ name: String) throws {
+        let golden = TrainingGolden(name: name)
+        let model = try golden.model()
+        let batch = try golden.batch()
+        var settings = OptimizerSettings()
+        settings.kind = .muon
+        settings.decay = 0.1
+        let optimizer = Optimizer(model, settings: settings)
+        let matrices = model.parameters.filter { $0.kind == .matrix && $0.layer == 1 }
+        #expect(matrices.count >= 6)
+        var expected = matrices.map { $0.values.values.map(Double.init) }
+        var means = matrices.map { Array(repeating: 0.0, count: $0.count) }
+        let gradients = LoopGradients(model, sequences: 2, length: 20)
+        for _ in 0..<2 {
+            for parameter in model.parameters { parameter.clearGradient() }
+            _ = try gradients.run(
+                batch, golden.split.plan(iterations: 2), weight: 1 / Float(batch.targetCount))
+            for (index, parameter) in matrices.enumerated() {
+                let g = try #require(parameter.gradient).values.map(Double.init)
+                for place in g.indices {
+                    means[index][place] = 0.95 * means[index][place] + 0.05 * g[place]
+                }
+                let update = PlainMuon.orthogonal(
+                    zip(g, means[index]).map { 0.05 * $0 + 0.95 * $1 }, rows: parameter.rows,
+                    columns: parameter.columns)
+                let ratio = max(1, Double(parameter.rows) / Double(parameter.columns)).squareRoot()
+                for place in g.indices {
+                    expected[index][place] *= 1 - 0.02 * 0.1
+                    expected[index][place] -= 0.02 * ratio * update[place]
+                }
+            }
+            optimizer.step(rate: 0.02)
+        }
+        for (index, parameter) in matrices.enumerated() {
+            let difference = relativeDifference(Array(parameter.values.values), expected[index])
+            #expect(difference < 1e-4, "\(parameter.name): \(difference)")
+        }
+    }
+
+    /// The mean loss of the last 50 of 200 steps, in nats.
+    @Test func bf16FollowsF32() throws {
+        func last50(_ arithmetic: Arithmetic) throws -> Double {
+            let golden = TrainingGolden(name: "qwen3")
+            let model = TrainableModel(
+                try Transformer.load(golden.checkpoint()), arithmetic: arithmetic)
+            model.train { _ in true }
+            var settings = Trainer.Settings()
+            settings.microBatch = 16
+            settings.length = 16
+            let trainer = Trainer(model, Optimizer(model, settings: OptimizerSettings()), settings)
+            let plan = try golden.split.plan(iterations: 2)
+            var random = SeededRandom(11)
+            var sum = 0.0
+            for step in 0..<200 {
+                // Each token follows from the one before, but for one in four.
+                var tokens: [Int32] = []
+                for place in 0..<256 {
+                    let isFree = place % 16 == 0 || random.below(4) == 0
+                    tokens.append(
+                        isFree ? Int32(random.below(131)) : (tokens[place - 1] * 7 + 3) % 131)
+                }
+                let metrics = try trainer.step(
+                    [TrainingBatch(tokens: tokens, length: 16)], plan,
+                    rate: Schedule().rate(step: step, of: 200, peak: 2e-3))
+                if step >= 150 { sum += metrics.crossEntropy / 50 }
+            }
+            return sum
+        }
+        let plain = try last50(.f32)
+        let rounded = try last50(Arithmetic.bf16.isAvailable ? .bf16 : .bf16Rounded)
+        #expect(plain < 4.5)
+        #expect(abs(rounded - plain) < 0.02, "\(plain) and \(rounded)")
+    }
+}
+
+/// Muon's orthogonalisation on plain arrays in f64.
+private enum PlainMuon {
+    static func orthogonal(_ x: [Double], rows: Int, columns: Int) -> [Double] {
+        if rows > columns {
+            let turned = orthogonal(
+                turn(x, rows, columns), rows: columns, columns: rows)
+            return turn(turned, columns, rows)
+        }
+        let norm = x.reduce(0) { $0 + $1 * $1 }.squareRoot()
+        var y = x.map { $0 / norm }
+        for _ in 0..<5 {
+            let gram = product(y, turn(y, rows, columns), rows, columns, rows)
+            let square = product(gram, gram, rows, rows, rows)
+            let polynomial = zip(gram, square).map { -4.7750 * $0 + 2.0315 * $1 }
+            let next = product(polynomial, y, rows, rows, columns)
+            y = zip(y, next).map { 3.4445 * $0 + $1 }
+        }
+        return y
+    }
+
+    private static func turn(_ x: [Double], _ rows: Int, _ columns: Int) -> [Double] {
+        (0..<columns).flatMap { column in (0..<rows).map { x[$0 * columns + column] } }
+    }
+
+    private static func product(
+        _ a: [Double], _ b: [Double], _ m: Int, _ k: Int, _ n: Int
+    ) -> [Double] {
+        var out = [Double](repeating: 0, count: m * n)
+        for row in 0..<m {
+            for inner in 0..<k {
+                for column in 0..<n {
+                    out[row * n + column] += a[row * k + inner] * b[inner * n + column]
+                }
+            }
+        }
+        return out
+    }
 }

@@ -41,6 +41,14 @@ package struct TrainingAttention {
     private var queryStride: Int { heads * width }
     private var keyStride: Int { keyValueHeads * width }
 
+    private func lines(_ values: UnsafePointer<Float>, _ stride: Int) -> ProductSide {
+        ProductSide(values: values, stride: stride, isTurned: false)
+    }
+
+    private func turned(_ values: UnsafePointer<Float>, _ stride: Int) -> ProductSide {
+        ProductSide(values: values, stride: stride, isTurned: true)
+    }
+
     /// Positions that the row at `position` of `sequence` sees.
     private func visible(_ sequence: Int, _ position: Int) -> Range<Int> {
         var low = window.map { max(0, position - $0 + 1) } ?? 0
@@ -80,9 +88,10 @@ package struct TrainingAttention {
                 let q = query + (first + tile.lowerBound) * queryStride + head * width
                 let k = key + (first + keys.lowerBound) * keyStride + group * width
                 let v = value + (first + keys.lowerBound) * keyStride + group * width
-                MatrixProduct.tile(
-                    q, rows: tile.count, stride: queryStride, k, columns: keys.count, depth: width,
-                    bStride: keyStride, into: scores, outStride: keys.count)
+                LinearGradients.tile(
+                    lines(q, queryStride), rows: tile.count, lines(k, keyStride),
+                    columns: keys.count, depth: width, adds: false, into: scores,
+                    stride: keys.count)
                 for position in tile {
                     let line = scores + (position - tile.lowerBound) * keys.count
                     let seen = visible(sequence, position)
@@ -98,10 +107,10 @@ package struct TrainingAttention {
                     logSums[(first + position) * heads + head] = maximum + log(sum)
                 }
                 let out = mixed + (first + tile.lowerBound) * queryStride + head * width
-                for row in 0..<tile.count { memset(out + row * queryStride, 0, width * 4) }
-                MatrixProduct.accumulateTile(
-                    scores, rows: tile.count, stride: keys.count, v, columns: width,
-                    depth: keys.count, bStride: keyStride, into: out, outStride: queryStride)
+                LinearGradients.tile(
+                    lines(scores, keys.count), rows: tile.count, turned(v, keyStride),
+                    columns: width, depth: keys.count, adds: false, into: out,
+                    stride: queryStride)
             }
         }
     }
@@ -138,8 +147,6 @@ package struct TrainingAttention {
                 let place = (first + position) * keyStride + keyHead * width
                 memset(dk + place, 0, width * 4)
                 memset(dv + place, 0, width * 4)
-                let start = (first + position) * queryStride + keyHead * group * width
-                memset(dq + start, 0, group * width * 4)
             }
             for head in keyHead * group..<(keyHead + 1) * group {
                 for tile in tiles {
@@ -163,12 +170,12 @@ package struct TrainingAttention {
         let g = gradient + queries
         ScratchPool.shared.withFloats(2 * tile.count * keys.count) { weights in
             let changes = weights + tile.count * keys.count
-            MatrixProduct.tile(
-                q, rows: tile.count, stride: queryStride, k, columns: keys.count, depth: width,
-                bStride: keyStride, into: weights, outStride: keys.count)
-            MatrixProduct.tile(
-                g, rows: tile.count, stride: queryStride, v, columns: keys.count, depth: width,
-                bStride: keyStride, into: changes, outStride: keys.count)
+            LinearGradients.tile(
+                lines(q, queryStride), rows: tile.count, lines(k, keyStride),
+                columns: keys.count, depth: width, adds: false, into: weights, stride: keys.count)
+            LinearGradients.tile(
+                lines(g, queryStride), rows: tile.count, lines(v, keyStride),
+                columns: keys.count, depth: width, adds: false, into: changes, stride: keys.count)
             for position in tile {
                 let row = position - tile.lowerBound
                 let (line, change) = (weights + row * keys.count, changes + row * keys.count)
@@ -186,15 +193,18 @@ package struct TrainingAttention {
                     g + row * queryStride, kept.mixed + queries + row * queryStride, width)
                 etd_softmax_backward(line + low, change + low, mean, scale, high - low)
             }
-            MatrixProduct.accumulateTurned(
-                weights, rows: keys.count, stride: keys.count, g, columns: width,
-                depth: tile.count, bStride: queryStride, into: dv + columns, outStride: keyStride)
-            MatrixProduct.accumulateTile(
-                changes, rows: tile.count, stride: keys.count, k, columns: width,
-                depth: keys.count, bStride: keyStride, into: dq + queries, outStride: queryStride)
-            MatrixProduct.accumulateTurned(
-                changes, rows: keys.count, stride: keys.count, q, columns: width,
-                depth: tile.count, bStride: queryStride, into: dk + columns, outStride: keyStride)
+            LinearGradients.tile(
+                turned(weights, keys.count), rows: keys.count, turned(g, queryStride),
+                columns: width, depth: tile.count, adds: true, into: dv + columns,
+                stride: keyStride)
+            LinearGradients.tile(
+                lines(changes, keys.count), rows: tile.count, turned(k, keyStride),
+                columns: width, depth: keys.count, adds: false, into: dq + queries,
+                stride: queryStride)
+            LinearGradients.tile(
+                turned(changes, keys.count), rows: keys.count, turned(q, queryStride),
+                columns: width, depth: tile.count, adds: true, into: dk + columns,
+                stride: keyStride)
         }
     }
 }

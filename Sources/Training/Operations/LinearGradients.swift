@@ -128,6 +128,27 @@ package enum LinearGradients {
         }
     }
 
+    /// A small product in f32 on the calling thread: out[rows, columns] = left·right, or += where `adds`.
+    static func tile(
+        _ left: ProductSide, rows: Int, _ right: ProductSide, columns: Int, depth: Int, adds: Bool,
+        into out: UnsafeMutablePointer<Float>, stride: Int
+    ) {
+        let leftFloats = PackedRows.floats(rows: rows, width: depth, .f32)
+        let rightFloats = PackedColumns.floats(columns: columns, width: depth, .f32)
+        ScratchPool.shared.withFloats(leftFloats + rightFloats) { memory in
+            let lines = packed(left, 0..<rows, 0..<depth, .f32, memory)
+            let other = packed(
+                right, columns: 0..<columns, 0..<depth, .f32, memory + leftFloats)
+            if adds {
+                other.accumulate(
+                    lines, rows: 0..<rows, columns: 0..<columns, into: out, stride: stride)
+            } else {
+                other.multiply(
+                    lines, rows: 0..<rows, columns: 0..<columns, into: out, stride: stride)
+            }
+        }
+    }
+
     private static func packed(
         _ side: ProductSide, _ rows: Range<Int>, _ depth: Range<Int>, _ arithmetic: Arithmetic,
         _ memory: UnsafeMutablePointer<Float>
