@@ -21,7 +21,7 @@ struct Etd: ParsableCommand {
             """,
         version: Product.version,
         subcommands: [
-            Tokenize.self, Score.self, Generate.self, Eval.self, ExportCommand.self,
+            Tokenize.self, Score.self, Generate.self, Calibrate.self, Eval.self, ExportCommand.self,
         ])
 
     static func main() { Terminal.main(Self.self) }
