@@ -108,7 +108,8 @@ let package = Package(
         .target(
             name: "Scans",
             dependencies: [
-                "Files", "Tensors", "Statistics", "Tokenizers", "Corpus", "Plans", "Models", "Records",
+                "Files", "Tensors", "Statistics", "Tokenizers", "Corpus", "Plans", "Models",
+                "Records",
                 "Evaluation", "CKernels",
             ]),
         .target(
@@ -155,8 +156,8 @@ let package = Package(
         .executableTarget(
             name: "etd",
             dependencies: [
-                "Tokenizers", "Corpus", "Evaluation", "ModelStore", "Export", "Reporting",
-                "Commands",
+                "Tokenizers", "Corpus", "Models", "Evaluation", "ModelStore", "Export",
+                "Reporting", "Commands",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ]),
 
@@ -216,7 +217,7 @@ let package = Package(
         .testTarget(
             name: "InferenceTests",
             dependencies: [
-                "Files", "Tensors", "Checkpoints", "Plans", "Models", "Inference",
+                "Files", "Tensors", "Statistics", "Checkpoints", "Plans", "Models", "Inference",
                 "TestSupport",
             ]),
         .testTarget(

@@ -13,6 +13,14 @@ struct GenerateLine {
     /// What the line calls itself, of any kind.
     let id: JSON?
     let request: GenerationRequest
+    /// How its think block runs where that is more than its plan says.
+    let thinking: ChosenThinking?
+}
+
+/// Layers and passes of a request.
+enum LineDepth {
+    case plan(LayerPlan)
+    case thinking(ChosenThinking)
 }
 
 /// Reads lines `{"prompt"}` or `{"tokens"}` with optional `split`, `iterations`, `max_tokens`, `stop`,
@@ -20,8 +28,9 @@ struct GenerateLine {
 struct GenerateLineReader {
     let loaded: LoadedModel
     let split: SplitOptions
-    /// What `split` comes to.
-    let plan: LayerPlan
+    let think: ThinkOptions
+    /// What `split` and `think` come to.
+    let depth: LineDepth
     let options: GenerateOptions
     let ends: Set<Int32>
     let bos: BOSPolicy
@@ -65,10 +74,30 @@ struct GenerateLineReader {
             guard seed >= 0 else { throw Problem("\"seed\" is \(seed); give 0 or more") }
             sampling.seed = UInt64(seed)
         }
-        let request = GenerationRequest(
-            tokens: try tokens(json), plan: try plan(json), stop: stop, sampling: sampling,
-            likeliest: options.logprobs)
-        return GenerateLine(index: index, id: json["id"], request: request)
+        return self.line(
+            index: index, id: json["id"], tokens: try tokens(json), depth: try depth(json),
+            stop: stop, sampling: sampling, streams: false)
+    }
+
+    /// A request with what the flags say beside it.
+    func line(
+        index: Int, id: JSON?, tokens: [Int32], depth: LineDepth, stop: StopRules,
+        sampling: SamplingOptions, streams: Bool
+    ) -> GenerateLine {
+        switch depth {
+        case .plan(let plan):
+            GenerateLine(
+                index: index, id: id,
+                request: GenerationRequest(
+                    tokens: tokens, plan: plan, stop: stop, sampling: sampling,
+                    likeliest: options.logprobs, streams: streams), thinking: nil)
+        case .thinking(let chosen):
+            GenerateLine(
+                index: index, id: id,
+                request: GenerationRequest(
+                    tokens: tokens, thinking: chosen.thinking, stop: stop, sampling: sampling,
+                    likeliest: options.logprobs, streams: streams), thinking: chosen)
+        }
     }
 
     private func whole(_ json: JSON, _ key: String) throws -> Int? {
@@ -113,20 +142,20 @@ struct GenerateLineReader {
         return prefix
     }
 
-    /// The line's own plan; the flags' where it has none.
-    private func plan(_ json: JSON) throws -> LayerPlan {
+    /// The line's own depth; the flags' where it has none. With a number of iterations it is fixed.
+    private func depth(_ json: JSON) throws -> LineDepth {
         let iterations = try whole(json, "iterations")
         if let iterations, !(1...OptionRange.iterations ~= iterations) {
             throw Problem(
                 "\"iterations\" is \(iterations); give 1 to \(OptionRange.iterations)")
         }
         guard let value = json["split"] else {
-            guard let iterations else { return plan }
-            guard let chosen = try split.chosen(for: loaded) else {
+            guard let iterations else { return depth }
+            guard let chosen = try split.resolved(for: loaded) else {
                 throw Problem(
                     "\"iterations\" needs \"split\" or --split, which say what to iterate")
             }
-            return try chosen.split.plan(iterations: iterations)
+            return .plan(try chosen.split.plan(iterations: iterations))
         }
         guard let text = value.stringValue else {
             throw Problem("\"split\" must be a string such as 7-4-5")
@@ -137,11 +166,16 @@ struct GenerateLineReader {
             throw Problem(
                 "\"iterations\" is \(iterations), but \"split\" already says \(written); give one")
         }
+        if iterations == nil, notation.iterations == nil,
+            let chosen = try think.chosen(notation.split, written: nil, split, for: loaded)
+        {
+            return .thinking(chosen)
+        }
         guard let count = iterations ?? notation.iterations ?? split.iterations else {
             throw Problem(
                 "\"split\" \(text) does not say how often the think block runs; add \"iterations\"")
         }
-        return try notation.split.plan(iterations: count)
+        return .plan(try notation.split.plan(iterations: count))
     }
 }
 
@@ -156,7 +190,12 @@ extension Generation {
             ("prompt_tokens", ids(line.request.tokens)), ("tokens", ids(tokens)),
             ("text", .text(text)), ("finish_reason", .string(finishReason.rawValue)),
         ]
-        if passes { members.append(("passes", .array(self.passes.map { .number($0) }))) }
+        if let chosen = line.thinking {
+            members.append((chosen.json.key, chosen.json.value))
+        }
+        if passes || line.thinking?.thinking.rule != nil {
+            members.append(("passes", .array(self.passes.map { .number($0) })))
+        }
         if let own = logProbabilities, let likeliest {
             func object(_ value: TokenLogProbability, _ top: [TokenLogProbability]?) -> JSON {
                 var pairs: [(String, JSON)] = [

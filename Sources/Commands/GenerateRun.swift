@@ -19,6 +19,7 @@ public struct GenerateRun {
 
     var model: ModelOptions
     var split: SplitOptions
+    var think: ThinkOptions
     var options: GenerateOptions
     var bos: BOSPolicy
     var overwrite: Bool
@@ -28,11 +29,13 @@ public struct GenerateRun {
     private static let interrupted = ExitCode(130)
 
     public init(
-        model: ModelOptions, split: SplitOptions, options: GenerateOptions, bos: BOSPolicy,
+        model: ModelOptions, split: SplitOptions, think: ThinkOptions, options: GenerateOptions,
+        bos: BOSPolicy,
         overwrite: Bool, quiet: Bool
     ) {
         self.model = model
         self.split = split
+        self.think = think
         self.options = options
         self.bos = bos
         self.overwrite = overwrite
@@ -47,14 +50,17 @@ public struct GenerateRun {
     }
 
     private func reader(_ loaded: LoadedModel, path: String) throws -> GenerateLineReader {
-        GenerateLineReader(
-            loaded: loaded, split: split, plan: try split.plan(for: loaded), options: options,
-            ends: try EndTokens.of(loaded), bos: bos, path: path)
+        let chosen = try think.chosen(split, for: loaded)
+        return GenerateLineReader(
+            loaded: loaded, split: split, think: think,
+            depth: try chosen.map(LineDepth.thinking) ?? .plan(split.plan(for: loaded)),
+            options: options, ends: try EndTokens.of(loaded), bos: bos, path: path)
     }
 
-    private func scheduler(_ loaded: LoadedModel, _ tokenizer: Tokenizer?) -> Scheduler {
+    private func scheduler(_ loaded: LoadedModel, _ tokenizer: Tokenizer?) throws -> Scheduler {
         Scheduler(
-            model: loaded.model, detokenizer: tokenizer.map { Detokenizer($0) },
+            model: loaded.model, router: try loaded.router(),
+            detokenizer: tokenizer.map { Detokenizer($0) },
             limits: .init(cacheBytes: options.cacheMemory?.bytes, requests: options.batch))
     }
 
@@ -75,15 +81,14 @@ public struct GenerateRun {
         let loaded = try model.open(quiet: quiet)
         let tokenizer = try loaded.requiredTokenizer()
         let reader = try reader(loaded, path: "--prompt")
-        let scheduler = scheduler(loaded, tokenizer)
+        let scheduler = try scheduler(loaded, tokenizer)
         let line: GenerateLine
         do {
-            let request = GenerationRequest(
-                tokens: try reader.tokens(of: text), plan: reader.plan,
+            line = reader.line(
+                index: 0, id: nil, tokens: try reader.tokens(of: text), depth: reader.depth,
                 stop: options.stopRules(reader.ends), sampling: options.sampling,
-                likeliest: options.logprobs, streams: !options.json)
-            line = GenerateLine(index: 0, id: nil, request: request)
-            _ = try scheduler.submit(request)
+                streams: !options.json)
+            _ = try scheduler.submit(line.request)
         } catch {
             throw CommandError.flag(name: "--prompt", problem: "\(error)")
         }
@@ -112,7 +117,24 @@ public struct GenerateRun {
             return try Terminal.write(result.json(line, passes: true).text(indent: 0) + "\n")
         }
         try Terminal.write("\n")
-        if result == nil { throw Self.interrupted }
+        guard let result else { throw Self.interrupted }
+        if let chosen = line.thinking {
+            var passes = PassCounts()
+            passes.add(result.passes)
+            tell(chosen, passes, scheduler)
+        }
+    }
+
+    /// What thinking came to, for people.
+    private func tell(_ chosen: ChosenThinking, _ passes: PassCounts, _ scheduler: Scheduler) {
+        guard !quiet else { return }
+        Terminal.note(
+            "\(chosen.notation), \(chosen.json.value.text(indent: 0)): \(passes.text)")
+        let seconds = scheduler.ruleSeconds
+        if chosen.thinking.rule?.kind.readsLens == true, seconds.all > 0 {
+            let share = Int((100 * seconds.rule / seconds.all).rounded())
+            Terminal.note("the rule's heads took \(share) % of the layers' time")
+        }
     }
 
     // MARK: - A file
@@ -124,7 +146,7 @@ public struct GenerateRun {
         let loaded = try model.open(quiet: quiet)
         let reader = try reader(loaded, path: input)
         // Lines of ids run beside a tokenizer that cannot be opened; a line of text names that problem.
-        let scheduler = scheduler(loaded, (try? loaded.tokenizer()) ?? nil)
+        let scheduler = try scheduler(loaded, (try? loaded.tokenizer()) ?? nil)
         let lines = try read(input, reader, scheduler)
         for line in lines {
             // Each has been looked at.
@@ -146,8 +168,10 @@ public struct GenerateRun {
             }
         } while !scheduler.isIdle && failure == nil && !InterruptFlag.isRaised
         var bytes: [UInt8] = []
+        var passes = PassCounts()
         for (line, result) in zip(lines, results) {
             guard let result else { continue }
+            if line.thinking != nil { passes.add(result.passes) }
             bytes += result.json(line, passes: options.json).text(indent: 0).utf8
             bytes.append(0x0A)
         }
@@ -161,8 +185,12 @@ public struct GenerateRun {
             throw Self.interrupted
         }
         progress.finish()
+        let thinking = lines.lazy.compactMap(\.thinking).first
+        if let thinking { tell(thinking, passes, scheduler) }
         guard output.isFile else { return try output.write(bytes) }
-        let record = try EngineRunRecord(model: model, split: split, loaded: loaded)
+        let record = try EngineRunRecord(
+            model: model, split: split, thinking: try think.chosen(split, for: loaded),
+            passes: passes, loaded: loaded)
         // Both or none.
         try Interrupts.held { () throws(FileError) in
             try output.write(bytes) { () throws(FileError) in try beside.removeOlder() }

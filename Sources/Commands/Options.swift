@@ -162,6 +162,11 @@ public struct SplitOptions: ParsableArguments {
                 "--iterations, --alternative and --allow-mismatch need --split, which says what to "
                     + "iterate")
         }
+    }
+
+    /// For commands where nothing else can say how often: tells at once that nothing does.
+    /// - Throws: `ValidationError`, which is wrong usage.
+    public func requireIterations() throws {
         // What is no notation, or a wrong one, is told when the model is known.
         if let split, iterations == nil, let notation = try? SplitNotation(split),
             notation.iterations == nil
@@ -194,6 +199,19 @@ public struct SplitOptions: ParsableArguments {
     /// The split asked for and how often its think block runs; nil without `--split`.
     /// - Throws: `ValidationError` where nothing says how often, and what `SplitSource` throws.
     func chosen(for loaded: LoadedModel) throws -> (split: Split, iterations: Int)? {
+        guard let argument = split, let (split, count) = try resolved(for: loaded) else {
+            return nil
+        }
+        guard let count else {
+            let which = alternative.map { "alternative \($0)" } ?? "the split"
+            throw Self.withoutIterations("\(which) of --split \(argument)", split)
+        }
+        return (split, count)
+    }
+
+    /// The split asked for, and how often its think block runs if anything says so; nil without
+    /// `--split`.
+    func resolved(for loaded: LoadedModel) throws -> (split: Split, iterations: Int?)? {
         let layers = loaded.model.configuration.layerCount
         guard let argument = split else { return nil }
         let (split, written) = try SplitSource.resolve(
@@ -206,11 +224,7 @@ public struct SplitOptions: ParsableArguments {
                 name: "--iterations \(iterations)",
                 problem: "--split \(argument) already says \(written); give one of them")
         }
-        guard let count = iterations ?? written else {
-            let which = alternative.map { "alternative \($0)" } ?? "the split"
-            throw Self.withoutIterations("\(which) of --split \(argument)", split)
-        }
-        return (split, count)
+        return (split, iterations ?? written)
     }
 }
 

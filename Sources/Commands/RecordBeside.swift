@@ -40,13 +40,26 @@ struct RecordBeside {
 
 extension EngineRunRecord {
     /// What this process runs.
-    init(model options: ModelOptions, split: SplitOptions, loaded: LoadedModel) throws {
-        let chosen = try split.chosen(for: loaded)
+    /// - Parameters:
+    ///   - thinking: what `--adaptive` or `--damped` came to.
+    ///   - passes: that the tokens of the output ran.
+    init(
+        model options: ModelOptions, split: SplitOptions, thinking: ChosenThinking? = nil,
+        passes: PassCounts = PassCounts(), loaded: LoadedModel
+    ) throws {
+        let chosen =
+            try thinking.map { ($0.thinking.split, iterations: $0.thinking.passes) }
+            ?? split.chosen(for: loaded)
         self.init(
             arguments: CommandLine.arguments, versions: Product.versions,
             blasCoreType: MatrixProduct.blasCoreType, threads: Parallel.threads,
-            model: try loaded.record(hashed: false), split: chosen?.split,
+            model: try loaded.record(hashed: false), split: chosen?.0,
             iterations: chosen?.iterations ?? 1, precision: options.arithmetic.rawValue,
+            thinking: thinking.map {
+                Thinking(
+                    key: $0.json.key, settings: $0.json.value, notation: $0.notation,
+                    passes: passes.json)
+            },
             created: Date.now.formatted(.iso8601))
     }
 }

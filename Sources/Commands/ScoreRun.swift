@@ -1,6 +1,7 @@
 import Corpus
 import Evaluation
 import Files
+import ModelStore
 import Models
 import Records
 import Reporting
@@ -10,6 +11,7 @@ import Tokenizers
 public struct ScoreRun {
     var model: ModelOptions
     var split: SplitOptions
+    var think: ThinkOptions
     var input: String
     var output: String
     var bos: BOSPolicy
@@ -18,11 +20,14 @@ public struct ScoreRun {
     var quiet: Bool
 
     public init(
-        model: ModelOptions, split: SplitOptions, input: String, output: String, bos: BOSPolicy,
+        model: ModelOptions, split: SplitOptions, think: ThinkOptions, input: String,
+        output: String,
+        bos: BOSPolicy,
         lastLogits: Bool, overwrite: Bool, quiet: Bool
     ) {
         self.model = model
         self.split = split
+        self.think = think
         self.input = input
         self.output = output
         self.bos = bos
@@ -36,9 +41,51 @@ public struct ScoreRun {
         let beside = try RecordBeside(output)
         model.apply(quiet: quiet)
         let loaded = try model.open(quiet: quiet)
-        let plan = try split.plan(for: loaded)
+        let thinking = try think.chosen(split, for: loaded)
         let reader = ScoreRequestReader(tokenizer: loaded.lazyTokenizer, bos: bos, path: input)
-        // Every line is read before the first is scored: a mistake on the last line shows at once.
+        let requests = try Self.read(input, reader, loaded, lastLogits: lastLogits)
+        let tokens = requests.reduce(0) { $0 + $1.request.tokens.count }
+        let progress = ProgressReporter(
+            label: "scoring", total: tokens, unit: "tokens", quiet: quiet)
+        let scorer =
+            try thinking.map {
+                try Scorer(
+                    model: loaded.model, thinking: $0.thinking, router: try loaded.router())
+            } ?? Scorer(model: loaded.model, plan: try split.plan(for: loaded))
+        var passes = PassCounts()
+        var lines: [UInt8] = []
+        do {
+            try scorer.score(requests.map(\.request), lastLogits: lastLogits) { index, score in
+                var line = score.json(index: requests[index].line, id: requests[index].request.id)
+                if let thinking, case .object(var members) = line {
+                    members[thinking.json.key] = thinking.json.value
+                    line = .object(members)
+                }
+                passes.add(score.passes ?? [])
+                lines += line.text(indent: 0).utf8
+                lines.append(0x0A)
+                progress.advance(by: requests[index].request.tokens.count)
+            }
+        } catch {
+            progress.abandon()
+            throw CommandError.pass(path: loaded.checkpoint.path, problem: "\(error)")
+        }
+        progress.finish()
+        if let thinking, !quiet { Terminal.note("\(thinking.notation): \(passes.text)") }
+        guard output.isFile else { return try output.write(lines) }
+        let record = try EngineRunRecord(
+            model: model, split: split, thinking: thinking, passes: passes, loaded: loaded)
+        // Both or none.
+        try Interrupts.held { () throws(FileError) in
+            try output.write(lines) { () throws(FileError) in try beside.removeOlder() }
+            try beside.write(record)
+        }
+    }
+
+    /// Every line is read before the first is scored: a mistake on the last line shows at once.
+    static func read(
+        _ input: String, _ reader: ScoreRequestReader, _ loaded: LoadedModel, lastLogits: Bool
+    ) throws -> [(line: Int, request: ScoreRequest)] {
         var requests: [(line: Int, request: ScoreRequest)] = []
         let context = loaded.model.configuration.contextLength
         let vocabulary = loaded.model.configuration.vocabularySize
@@ -65,32 +112,6 @@ public struct ScoreRun {
             requests.append((number - 1, request))
         }
         guard !requests.isEmpty else { throw CorpusError.empty(path: input) }
-
-        let tokens = requests.reduce(0) { $0 + $1.request.tokens.count }
-        let progress = ProgressReporter(
-            label: "scoring", total: tokens, unit: "tokens", quiet: quiet)
-        let scorer = Scorer(model: loaded.model, plan: plan)
-        var lines: [UInt8] = []
-        do {
-            try scorer.score(requests.map(\.request), lastLogits: lastLogits) { index, score in
-                lines +=
-                    score.json(
-                        index: requests[index].line, id: requests[index].request.id
-                    ).text(indent: 0).utf8
-                lines.append(0x0A)
-                progress.advance(by: requests[index].request.tokens.count)
-            }
-        } catch {
-            progress.abandon()
-            throw CommandError.pass(path: loaded.checkpoint.path, problem: "\(error)")
-        }
-        progress.finish()
-        guard output.isFile else { return try output.write(lines) }
-        let record = try EngineRunRecord(model: model, split: split, loaded: loaded)
-        // Both or none.
-        try Interrupts.held { () throws(FileError) in
-            try output.write(lines) { () throws(FileError) in try beside.removeOlder() }
-            try beside.write(record)
-        }
+        return requests
     }
 }

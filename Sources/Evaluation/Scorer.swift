@@ -10,13 +10,16 @@ import Tensors
 /// question and questions behind the same examples do. At f32 a score has the same bytes as if its
 /// request had been the only one.
 public final class Scorer {
-    private let model: Transformer
+    let model: Transformer
     private let plan: LayerPlan
     /// nil where the plan has one end.
     private let tree: DepthTree?
+    /// How the think block runs where that is more than the plan says, and the text at hand.
+    var thinker: ThinkRunner?
+    var thinkingCache: KeyValueCache?
     private var session: Session?
     /// What the session's positions hold.
-    private var held: [Int32] = []
+    var held: [Int32] = []
     /// Rows of logits that exist at once: 64 MiB of them, at least 16 rows.
     private let rowsAtOnce: Int
     private var logits: FloatBuffer?
@@ -38,11 +41,27 @@ public final class Scorer {
             BlockRunner.blockLength, max(16, (1 << 24) / model.configuration.vocabularySize))
     }
 
+    /// A scorer whose think block is damped, or stops when each token's rule says so.
+    /// - Parameter router: the checkpoint's.
+    /// - Throws: as `ThinkRunner.init`.
+    public convenience init(
+        model: Transformer, thinking: Thinking, router: Router?
+    ) throws(ModelError) {
+        self.init(model: model, plan: thinking.plan)
+        thinker = try ThinkRunner(
+            runner: BlockRunner(model: model), thinking: thinking, router: router)
+    }
+
     public struct Score: Sendable, Equatable {
         /// log p(token | tokens before it), natural, for each scored token.
         public var logProbabilities: [Double] = []
         /// Whether each scored token is the most likely one; the lower id wins a tie.
         public var isGreedy = true
+        /// The most likely token in each scored one's place.
+        public var likeliest: [Int32] = []
+        /// How often the think block ran for each scored token: for the one before it, whose output
+        /// predicts it. nil where the plan says it.
+        public var passes: [Int]?
         /// Logits after the last token: [V]; nil unless asked for.
         public var lastLogits: [Float]?
 
@@ -77,6 +96,16 @@ public final class Scorer {
             for (position, id) in request.tokens.enumerated() where id < 0 || id >= vocabulary {
                 throw .tokenOutOfRange(id: id, position: position, vocabularySize: vocabulary)
             }
+        }
+        if let thinker {
+            for group in thinkingGroups(requests) {
+                let scores =
+                    try group.count == 1
+                    ? [run(requests[group.lowerBound], thinker, lastLogits: lastLogits)]
+                    : run(requests[group], thinker, lastLogits: lastLogits)
+                for (index, score) in zip(group, scores) { onScores(index, [score]) }
+            }
+            return
         }
         // Where frequencies depend on the text's length, no two texts begin with the same states.
         let shares = !model.configuration.rotaryDependsOnLength
@@ -158,7 +187,7 @@ public final class Scorer {
     }
 
     /// Adds what the logits of `rows` of `states` [·, d] say to the scores they belong to.
-    private func take(
+    func take(
         _ rows: [ScoredRow], _ states: UnsafePointer<Float>, _ scores: inout [Score]
     ) throws(ModelError) {
         let width = model.configuration.hiddenSize
@@ -234,7 +263,7 @@ public final class Scorer {
 }
 
 /// A row of states that a score needs.
-private struct ScoredRow {
+struct ScoredRow {
     /// Among the states at hand.
     var row: Int
     /// In the request's tokens.
@@ -269,6 +298,7 @@ extension Scorer.Score {
             return
         }
         logProbabilities.append(Double(logits[Int(target)]) - logSum)
+        likeliest.append(best)
         if best != target { isGreedy = false }
     }
 
@@ -283,6 +313,7 @@ extension Scorer.Score {
             ("sum_logprob", .number(sum)),
             ("is_greedy", .bool(isGreedy)),
         ]
+        if let passes { members.append(("passes", .array(passes.map { .number($0) }))) }
         if let lastLogits {
             members.append(("last_logits", .array(lastLogits.map { .number(Double($0)) })))
         }

@@ -72,6 +72,12 @@ public struct LoadedModel: Sendable {
         return hash.hexadecimal()
     }
 
+    /// The halting rule that stands beside the weights; nil if there is none.
+    /// - Throws: `ModelError` for one that does not fit the model.
+    public func router() throws(ModelError) -> Router? {
+        try Router(checkpoint, width: model.configuration.hiddenSize)
+    }
+
     /// - Parameter hashed: whether to read every weight file for its SHA-256.
     public func record(hashed: Bool) throws -> ModelRecord {
         let c = model.configuration

@@ -20,12 +20,32 @@ public struct EngineRunRecord: Sendable, Equatable {
     /// How often the think block ran; 1 for the model as it is.
     public var iterations: Int
     public var precision: String
+    /// How the think block ran where that is more than so many passes, under its key; nil otherwise.
+    public var thinking: Thinking?
     /// UTC, ISO 8601.
     public var created: String
 
+    /// `adaptive` or `damped`, and how many passes that came to.
+    public struct Thinking: Sendable, Equatable {
+        public var key: String
+        public var settings: JSON
+        /// Such as `9-9*adaptive-12`.
+        public var notation: String
+        /// {mean, histogram} of the tokens of the output.
+        public var passes: JSON
+
+        public init(key: String, settings: JSON, notation: String, passes: JSON) {
+            self.key = key
+            self.settings = settings
+            self.notation = notation
+            self.passes = passes
+        }
+    }
+
     public init(
         arguments: [String], versions: [String: String], blasCoreType: String, threads: Int,
-        model: ModelRecord, split: Split?, iterations: Int, precision: String, created: String
+        model: ModelRecord, split: Split?, iterations: Int, precision: String,
+        thinking: Thinking? = nil, created: String
     ) {
         self.arguments = arguments
         self.versions = versions
@@ -35,10 +55,19 @@ public struct EngineRunRecord: Sendable, Equatable {
         self.split = split
         self.iterations = iterations
         self.precision = precision
+        self.thinking = thinking
         self.created = created
     }
 
     public var json: JSON {
+        guard let thinking, case .object(var members) = plain else { return plain }
+        members["notation"] = .string(thinking.notation)
+        members[thinking.key] = thinking.settings
+        members["passes"] = thinking.passes
+        return .object(members)
+    }
+
+    private var plain: JSON {
         let cut: JSON =
             split.map {
                 [

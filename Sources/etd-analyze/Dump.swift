@@ -34,6 +34,7 @@ struct Dump: ParsableCommand {
     var overwrite = false
 
     func validate() throws {
+        try split.requireIterations()
         if out.lowercased().hasSuffix(".npy") || out.lowercased().hasSuffix(".npz") {
             throw ValidationError(
                 "--out \(out): a dump is an HDF5 file, not NumPy's; name it \(out.dropLast(4)).h5, "

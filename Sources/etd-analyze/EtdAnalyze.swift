@@ -22,7 +22,7 @@ struct EtdAnalyze: ParsableCommand {
         version: Product.version,
         subcommands: [
             Probe.self, Scan.self, Select.self, Lens.self, TuneLens.self, Tasks.self, Dump.self,
-            Merge.self, Compare.self,
+            Merge.self, Compare.self, CacheMapCommand.self,
             Inspect.self, Report.self,
         ])
 

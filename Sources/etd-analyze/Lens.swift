@@ -46,6 +46,7 @@ struct Lens: ParsableCommand {
     var json = false
 
     func validate() throws {
+        try split.requireIterations()
         if json, html == "-" {
             throw ValidationError("--json and --html - both write to standard output; give one")
         }

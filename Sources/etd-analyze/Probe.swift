@@ -123,6 +123,7 @@ struct Probe: ParsableCommand {
     var overwrite = false
 
     func validate() throws {
+        try split.requireIterations()
         guard sensitivity.isFinite, sensitivity >= 0 else {
             throw ValidationError("--sensitivity must be 0 or more, not \(sensitivity)")
         }

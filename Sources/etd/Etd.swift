@@ -21,7 +21,8 @@ struct Etd: ParsableCommand {
             """,
         version: Product.version,
         subcommands: [
-            Tokenize.self, Score.self, Generate.self, Eval.self, Train.self, ExportCommand.self,
+            Tokenize.self, Score.self, Generate.self, Calibrate.self, Eval.self, Train.self,
+            ExportCommand.self,
         ])
 
     static func main() { Terminal.main(Self.self) }

@@ -51,6 +51,7 @@ struct ExportCommand: ParsableCommand {
     @OptionGroup var output: OutputOptions
 
     func validate() throws {
+        try split.requireIterations()
         guard split.split != nil else {
             throw ValidationError(
                 "--split is missing: it says which layers are the think block, such as 7-4-5 with "

@@ -18,10 +18,13 @@ struct Generate: ParsableCommand {
               etd generate --model smollm2-135m-instruct --prompt 'The sky is' --max-tokens 20
               etd generate --model smollm2-135m-instruct --split 9-9-12 --iterations 2 \\
                 --input in.jsonl --output out.jsonl --json
+              etd generate --model smollm2-135m-instruct --split 9-9-12 --adaptive 'change<0.2' \\
+                --max-iterations 4 --kv-policy last --prompt 'The sky is'
             """)
 
     @OptionGroup(title: "Model options") var model: ModelOptions
     @OptionGroup(title: "Split options") var split: SplitOptions
+    @OptionGroup(title: "Thinking options") var think: ThinkOptions
     @OptionGroup(title: "Text options") var options: GenerateOptions
     @OptionGroup var replacing: OverwriteOption
     @OptionGroup var output: OutputOptions
@@ -49,6 +52,7 @@ struct Generate: ParsableCommand {
     var bos: BOSPolicy = .auto
 
     func validate() throws {
+        try think.check(with: split)
         guard (prompt == nil) != (input == nil) else {
             throw ValidationError(
                 prompt == nil
@@ -69,7 +73,7 @@ struct Generate: ParsableCommand {
 
     func run() throws {
         let run = GenerateRun(
-            model: model, split: split, options: options, bos: bos,
+            model: model, split: split, think: think, options: options, bos: bos,
             overwrite: replacing.overwrite, quiet: output.quiet)
         if let prompt { return try run.run(.prompt(prompt)) }
         if let input, let results { try run.run(.file(input: input, output: results)) }

@@ -20,6 +20,7 @@ struct Score: ParsableCommand {
 
     @OptionGroup(title: "Model options") var model: ModelOptions
     @OptionGroup(title: "Split options") var split: SplitOptions
+    @OptionGroup(title: "Thinking options") var think: ThinkOptions
     @OptionGroup var replacing: OverwriteOption
     @OptionGroup var output: OutputOptions
 
@@ -44,9 +45,11 @@ struct Score: ParsableCommand {
     @Flag(help: "Add last_logits, the logits after the last token, to each line.")
     var lastLogits = false
 
+    func validate() throws { try think.check(with: split) }
+
     func run() throws {
         try ScoreRun(
-            model: model, split: split, input: input, output: scores, bos: bos,
+            model: model, split: split, think: think, input: input, output: scores, bos: bos,
             lastLogits: lastLogits, overwrite: replacing.overwrite, quiet: output.quiet
         ).run()
     }
