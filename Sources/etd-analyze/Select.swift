@@ -127,4 +127,4 @@ struct Select: ParsableCommand {
     }
 }
 
-extension SavedEvidence.Half: @retroactive ExpressibleByArgument {}
+extension SavedEvidence.Half: ExpressibleByArgument {}

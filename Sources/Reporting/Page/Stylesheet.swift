@@ -176,9 +176,9 @@ enum Stylesheet {
         "text-anchor","visibility"];
         function save(name,type,text){
         var link=document.createElement("a");
-        link.href=URL.createObjectURL(new Blob([text],{type:type}));
+        link.setAttribute("href",URL.createObjectURL(new Blob([text],{type:type})));
         link.download=name;link.click();
-        setTimeout(function(){URL.revokeObjectURL(link.href);},1000);
+        setTimeout(function(){URL.revokeObjectURL(link.getAttribute("href"));},1000);
         }
         function picture(chart){
         var copy=chart.cloneNode(true);
