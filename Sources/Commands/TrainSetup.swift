@@ -36,9 +36,11 @@ struct TrainSetup {
         var configuration = given
         let base = Self.folder(of: configuration.model)
         let isLowRank = configuration.trains == .lora
-        let loaded = try ModelOptions.source(isLowRank ? base : checkpoint ?? base).open { line in
-            if !quiet { Terminal.note(line) }
+        let source: ModelSource
+        do { source = try ModelSource(isLowRank ? base : checkpoint ?? base) } catch {
+            throw TrainingError.key(path: path, key: "model", problem: "\(error)")
         }
+        let loaded = try source.open { line in if !quiet { Terminal.note(line) } }
         let c = loaded.model.configuration
         layers = c.layerCount
         func wrong(_ key: String, _ problem: String) -> TrainingError {

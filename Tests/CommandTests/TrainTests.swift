@@ -197,6 +197,47 @@ import Testing
         #expect(try first.finish().code == 0)
     }
 
+    @Test func aFullDiskLeavesTheOldCheckpoint() throws {
+        let path = try configuration()
+        #expect(try etd("train", "--config", path).code == 0)
+        try FileManager.default.copyItem(atPath: folder.file("RUN"), toPath: folder.file("WHOLE"))
+        for step in [10, 12] {
+            try FileManager.default.removeItem(atPath: folder.file("RUN/checkpoint-\(step)"))
+        }
+        let before = try bytes("RUN", 5, "model.safetensors")
+        let full = try etd(["train", "--config", path], shell: "trap '' XFSZ; ulimit -f 40")
+        #expect(full.code == 1 && full.errors.contains("checkpoint-10"), "\(full)")
+        #expect(try bytes("RUN", 5, "model.safetensors") == before)
+        let names = try FileManager.default.contentsOfDirectory(atPath: folder.file("RUN"))
+        #expect(names.filter { $0.hasPrefix("checkpoint-") } == ["checkpoint-5"], "\(names)")
+        #expect(try etd("train", "--config", path).code == 0)
+        try expectEqual("RUN", "WHOLE", step: 12)
+
+        try FileManager.default.removeItem(
+            atPath: folder.file("RUN/checkpoint-12/model.safetensors"))
+        let missing = try etd(
+            "train", "--config", path, "--set", "model=\(folder.file("RUN"))", "--set",
+            "out=\(folder.file("NEXT"))")
+        #expect(missing.code == 1 && missing.errors.contains("checkpoint-12"), "\(missing)")
+    }
+
+    /// Moments come along, or with `reset_optimizer` do not.
+    @Test func anotherTrainingBeginsWhereARunEnded() throws {
+        #expect(try etd("train", "--config", try configuration()).code == 0)
+        let next = [
+            "train", "--config", try configuration(out: "NEXT"), "--set",
+            "model=\(folder.file("RUN"))",
+        ]
+        let result = try etd(next)
+        #expect(
+            result.code == 0 && result.errors.contains("takes the optimizer's moments"), "\(result)"
+        )
+        let reset = try etd(
+            next + ["--set", "out=\(folder.file("RESET"))", "--set", "reset_optimizer=true"])
+        #expect(reset.code == 0 && !reset.errors.contains("moments"), "\(reset)")
+        #expect(try metrics("NEXT")[1] != metrics("RESET")[1])
+    }
+
     @Test func textIsPackedAndHeldOutTextMeasured() throws {
         let lines = (0..<40).map { index in
             "{\"tokens\": [\((0..<50).map { "\(($0 * index + 5) % 131)" }.joined(separator: ","))]}"

@@ -124,6 +124,11 @@ public struct TrainingCheckpoint {
             }
             try AtomicFile.write(.object(config), to: folder.file("config.json"))
             try Companions.copy(of: source, to: folder.path)
+            // What an hf-etd folder's config.json names.
+            let code = "modeling_etd.py"
+            if let path = source.file(named: code) {
+                try AtomicFile.write(try MappedFile.contents(path: path), to: folder.file(code))
+            }
             try writeOptimizer(model, optimizer, to: folder.file(Self.optimizerFile))
             try AtomicFile.write(
                 state.json(createdBy: createdBy), to: folder.file(Self.stateFile))
