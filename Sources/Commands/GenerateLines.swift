@@ -119,14 +119,39 @@ struct GenerateLineReader {
             }
             return try prefix(.ids) + ids
         }
+        if let messages = json["messages"]?.arrayValue {
+            guard options.chat else { throw Problem("\"messages\" needs --chat") }
+            return try tokens(
+                messages: messages.map { message in
+                    guard let role = message["role"]?.stringValue,
+                        let content = message["content"]?.stringValue
+                    else {
+                        throw Problem("\"messages\" holds what has no \"role\" and \"content\"")
+                    }
+                    return ChatTemplate.Message(role: role, content: content)
+                })
+        }
         guard let text = json["prompt"]?.stringValue else {
             throw Problem("expected \"prompt\", a string, or \"tokens\", an array of ids")
         }
         return try tokens(of: text)
     }
 
+    /// The ids of a conversation that the model is to answer.
+    private func tokens(messages: [ChatTemplate.Message]) throws -> [Int32] {
+        guard let (template, special) = try loaded.chatTemplate() else {
+            throw Problem("the model has no chat template; write the prompt out, without --chat")
+        }
+        guard let tokenizer = try loaded.tokenizer() else {
+            throw Problem("text needs the model's tokenizer.json, which is missing")
+        }
+        let text = try template.render(messages, special: special)
+        return try tokenizer.encode(text, addSpecialTokens: false)
+    }
+
     /// The ids of a prompt, behind what `--bos` adds.
     func tokens(of text: String) throws -> [Int32] {
+        if options.chat { return try tokens(messages: [.init(role: "user", content: text)]) }
         guard let tokenizer = try loaded.tokenizer() else {
             throw Problem(
                 "text needs the model's tokenizer.json, which is missing; {\"tokens\"} lines work "

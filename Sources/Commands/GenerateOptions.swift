@@ -76,6 +76,15 @@ public struct GenerateOptions: ParsableArguments {
             discussion: "Natural logarithms under the model's own distribution.", valueName: "n"))
     public var logprobs: Int?
 
+    @Flag(
+        help: ArgumentHelp(
+            "Put prompts into the model's chat template, as what a user says.",
+            discussion: """
+                A line of --input may have "messages", a list of {"role","content"}, in place of a \
+                prompt. No BOS is added: the template writes its own.
+                """))
+    public var chat = false
+
     @Flag(help: "Write JSON, with the passes of the think block for each new token.")
     public var json = false
 

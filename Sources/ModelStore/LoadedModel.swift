@@ -72,6 +72,41 @@ public struct LoadedModel: Sendable {
         return hash.hexadecimal()
     }
 
+    /// How a conversation becomes a prompt: `chat_template.jinja`, else `chat_template` of
+    /// tokenizer_config.json, in a GGUF file `tokenizer.chat_template`; nil where there is none.
+    /// - Returns: the template, and the special tokens that it may name.
+    /// - Throws: `ChatTemplateError`, `FileError`.
+    public func chatTemplate() throws -> (template: ChatTemplate, special: [String: String])? {
+        var special: [String: String] = [:]
+        if let tokenizer = try tokenizer() {
+            special["bos_token"] = tokenizer.bosToken.flatMap { tokenizer.token($0) }
+            special["eos_token"] = tokenizer.eosToken.flatMap { tokenizer.token($0) }
+        }
+        guard let source = try chatTemplateSource(&special) else { return nil }
+        return (try ChatTemplate(source), special)
+    }
+
+    private func chatTemplateSource(_ special: inout [String: String]) throws -> String? {
+        if checkpoint.format == .gguf {
+            return checkpoint.metadata.string("tokenizer.chat_template")
+        }
+        var found: String?
+        if let path = checkpoint.file(named: "tokenizer_config.json") {
+            let json = try JSON.read(path: path)
+            for name in ["bos_token", "eos_token", "unk_token", "pad_token"] {
+                let value = json[name]?.stringValue ?? json[name]?["content"]?.stringValue
+                if let value { special[name] = value }
+            }
+            let stored = json["chat_template"]
+            found =
+                stored?.stringValue
+                ?? stored?.arrayValue?.first { $0["name"]?.stringValue == "default" }?[
+                    "template"]?.stringValue
+        }
+        guard let file = checkpoint.file(named: "chat_template.jinja") else { return found }
+        return String(decoding: try MappedFile.contents(path: file), as: UTF8.self)
+    }
+
     /// The halting rule that stands beside the weights; nil if there is none.
     /// - Throws: `ModelError` for one that does not fit the model.
     public func router() throws(ModelError) -> Router? {

@@ -7,7 +7,7 @@ struct Generate: ParsableCommand {
         abstract: "Go on from a prompt, with the think block run as often as asked.",
         discussion: """
             With --prompt the text goes to standard output as it comes. With --input each line is a JSON \
-            object: {"prompt":…} or {"tokens":[…]}, if wanted with "split", "iterations", "max_tokens", \
+            object: {"prompt":…}, {"tokens":[…]} or, with --chat, {"messages":[…]}, if wanted with "split", "iterations", "max_tokens", \
             "stop" (a string or several), "seed" and "id"; requests run together, whatever their depth. \
             Each line of the output is {"index","prompt_tokens","tokens","text","finish_reason"}: \
             prompt_tokens are the ids that ran as the prompt, tokens the new ids, finish_reason stop or \

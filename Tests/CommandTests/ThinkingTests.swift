@@ -169,6 +169,45 @@ import Testing
         #expect(try JSON.parse(scored.output)["adaptive"]?["kv_policy"]?.stringValue == "shared")
     }
 
+    @Test func chatTemplatesMakePrompts() throws {
+        let model = try TinyModel()
+        let template =
+            "{{ bos_token }}{% for m in messages %}{{ m.role + ':' + m.content }}{% endfor %}>"
+        try (["bos_token": "<s>", "chat_template": .string(template)] as JSON).text().write(
+            toFile: model.path + "/tokenizer_config.json", atomically: true, encoding: .utf8)
+        let input = try model.write(
+            line(["prompt": "in"])
+                + line([
+                    "messages": [["role": "a", "content": "b"], ["role": "c", "content": "d"]]
+                ]),
+            to: "in.jsonl")
+        let start = ["generate", "--model", model.path, "--max-tokens", "2"]
+        let result = try CommandRunner(etd)(
+            start + ["--input", input, "--output", "-", "--chat"])
+        try #require(result.code == 0, "\(result)")
+        let prompts = try result.output.split(separator: 0x0A).map {
+            ids(try JSON.parse(Array($0))["prompt_tokens"])
+        }
+        // One BOS, the template's own.
+        #expect(
+            prompts[0] == [1] + "user:".map { TinyModel.id(String($0)) }
+                + [TinyModel.id("in"), TinyModel.id(">")])
+        #expect(prompts[1] == [1] + "a:bc:d>".map { TinyModel.id(String($0)) })
+        let without = try CommandRunner(etd)(start + ["--input", input, "--output", "-"])
+        expectFailure(without, naming: ["line 2", "--chat"])
+        let plain = try TinyModel()
+        expectFailure(
+            try CommandRunner(etd)(
+                ["generate", "--model", plain.path, "--prompt", "the", "--chat"]),
+            naming: ["no chat template"])
+        try (["chat_template": "{% macro a() %}{% endmacro %}"] as JSON).text().write(
+            toFile: plain.path + "/tokenizer_config.json", atomically: true, encoding: .utf8)
+        expectFailure(
+            try CommandRunner(etd)(
+                ["generate", "--model", plain.path, "--prompt", "the", "--chat"]),
+            naming: ["{% macro %}"])
+    }
+
     @Test func whatCannotBe() throws {
         let model = try TinyModel()
         let start = ["generate", "--model", model.path, "--prompt", "the"]
