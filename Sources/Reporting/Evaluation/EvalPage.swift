@@ -179,23 +179,15 @@ public struct EvalPage: Sendable {
                 summary: "\(records.count) depths.", xLabel: "Executed layers over the model's",
                 yLabel: "Mean score, per cent", width: 960, height: 300), points: points, front: [],
             names: ("A depth", "", ""))
-        // By the executed layers: rivals of other shapes stand among depths of one split.
-        let order = records.indices.sorted { (overheads[$0], $0) < (overheads[$1], $1) }
         let pictures = primary.map { row -> Markup in
-            let points = order.compactMap { index -> LineChart.Point? in
-                task(row, records[index]).map {
-                    .init(
-                        x: overheads[index], y: 100 * $0.value, low: 100 * $0.low,
-                        high: 100 * $0.high)
-                }
-            }
+            let lines = lines(row)
             var chart = LineChart(
                 frame: ChartFrame(
                     id: "task-\(row.name)-\(row.format)", title: "\(row.name), \(row.format)",
                     summary: "Score by executed layers.",
                     xLabel: "Executed layers over the model's",
                     yLabel: "\(row.metric), per cent", height: 220),
-                series: [.init(name: row.metric, tone: 1, points: points)], xName: "Layers ×")
+                series: lines, xName: "Layers ×")
             chart.integerX = false
             chart.top = 100
             return """
@@ -212,6 +204,39 @@ public struct EvalPage: Sendable {
             </section>
 
             """
+    }
+
+    /// A line for each split, from the model as it is through its depths.
+    private func lines(_ row: ResultsRecord.Task) -> [LineChart.Series] {
+        var splits: [String] = []
+        var members: [String: [Int]] = [:]
+        let bases = records.indices.filter { records[$0].split == nil }
+        for index in records.indices {
+            guard let split = records[index].split else { continue }
+            if members[split.notation] == nil { splits.append(split.notation) }
+            members[split.notation, default: []].append(index)
+        }
+        if splits.isEmpty {
+            splits = [row.metric]
+            members[row.metric] = []
+        }
+        return splits.enumerated().map { number, name in
+            let places = (bases + (members[name] ?? [])).sorted {
+                (overheads[$0], $0) < (overheads[$1], $1)
+            }
+            return LineChart.Series(
+                name: name, tone: number % 4 + 1,
+                points: places.compactMap { index in
+                    task(row, records[index]).map { found in
+                        // Bands of many lines would hide each other.
+                        number == 0
+                            ? .init(
+                                x: overheads[index], y: 100 * found.value, low: 100 * found.low,
+                                high: 100 * found.high)
+                            : .init(x: overheads[index], y: 100 * found.value)
+                    }
+                })
+        }
     }
 
     private var differencesSection: Markup {
