@@ -54,7 +54,7 @@ let package = Package(
                 "Files", "Checkpoints",
                 .product(name: "HeapModule", package: "swift-collections"),
             ]),
-        .target(name: "Corpus", dependencies: ["Files", "Tokenizers", "CZlib"]),
+        .target(name: "Corpus", dependencies: ["Files", "Tensors", "Tokenizers", "CZlib"]),
         .target(name: "Plans"),
         .target(
             name: "Models",

@@ -1,4 +1,5 @@
 import Files
+import Tensors
 
 /// Windows of several token streams, drawn by weight, in an order that depends on the seed and on how many
 /// were drawn before, and on nothing else: not on how a step is cut, and a training that goes on gets what it
@@ -76,7 +77,8 @@ public struct TokenMixture {
         drawn[source] += 1
         guard shuffles else { return Place(source: source, start: place * length) }
         if orders[source]?.epoch != epoch {
-            var random = MixtureRandom(seed, stream: UInt64(source) << 40 | UInt64(epoch) << 1 | 1)
+            var random = SplitMix64(
+                seed: seed, stream: (UInt64(source) << 40 | UInt64(epoch) << 1 | 1) &+ 1)
             var order = (0..<Int32(windows)).map { $0 }
             order.shuffle(using: &random)
             orders[source] = (epoch, order)
@@ -86,7 +88,7 @@ public struct TokenMixture {
 
     private func choose(number: Int) -> Int {
         guard sources.count > 1 else { return 0 }
-        var random = MixtureRandom(seed, stream: UInt64(number) << 1)
+        var random = SplitMix64(seed: seed, stream: UInt64(number) << 1 &+ 1)
         var left = Double(random.next() >> 11) * 0x1p-53 * total
         for (index, source) in sources.enumerated() where source.weight > 0 {
             if left < source.weight { return index }
@@ -99,25 +101,6 @@ public struct TokenMixture {
     /// - Throws: `CorpusError.tokenOutOfRange`.
     public func tokens(_ place: Place) throws(CorpusError) -> [Int32] {
         try sources[place.source].stream.ids(place.start..<place.start + length)
-    }
-}
-
-/// SplitMix64 (Steele, Lea and Flood 2014), a sequence for each number of a stream.
-private struct MixtureRandom: RandomNumberGenerator {
-    private var state: UInt64
-
-    init(_ seed: UInt64, stream: UInt64) { state = seed &+ Self.mix(stream &+ 1) }
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        return Self.mix(state)
-    }
-
-    private static func mix(_ value: UInt64) -> UInt64 {
-        var mixed = value
-        mixed = (mixed ^ (mixed >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        mixed = (mixed ^ (mixed >> 27)) &* 0x94D0_49BB_1331_11EB
-        return mixed ^ (mixed >> 31)
     }
 }
 
