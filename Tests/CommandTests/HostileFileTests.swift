@@ -136,12 +136,14 @@ import Testing
         usleep(milliseconds * 1000)
         running.send(SIGINT)
         let result = try running.finish()
-        if result.code == 0 {
+        let left = names(in: model.scratch.path)
+        if result.code != 0 { #expect(result.signal == SIGINT, "\(result)") }
+        // A signal may also land between the last rename and the process's end: then all is there.
+        if result.code == 0 || left.contains("out.jsonl") {
             let scores = String(decoding: try bytes(of: output), as: UTF8.self)
-            #expect(scores.split(separator: "\n").count == requests)
+            #expect(scores.split(separator: "\n").count == requests, "\(result)")
         } else {
-            #expect(result.signal == SIGINT, "\(result)")
-            #expect(names(in: model.scratch.path) == ["in.jsonl", "model"], "\(result)")
+            #expect(left == ["in.jsonl", "model"], "\(result)")
         }
     }
 }
