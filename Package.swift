@@ -40,6 +40,7 @@ let package = Package(
             dependencies: [
                 "CCrypto", "CMappings",
                 .product(name: "OrderedCollections", package: "swift-collections"),
+                .product(name: "Yams", package: "Yams"),
             ]),
         .target(name: "Tensors", dependencies: ["COpenBLAS", "CKernels", "COneDNN"]),
         .target(
@@ -131,7 +132,6 @@ let package = Package(
             dependencies: [
                 "Files", "Tensors", "Checkpoints", "Corpus", "Plans", "Models", "Export",
                 "CKernels",
-                .product(name: "Yams", package: "Yams"),
             ]),
         .target(name: "Reporting", dependencies: ["Files", "Plans", "Records"]),
         .target(

@@ -9,7 +9,8 @@ extension EvalPage {
 
     /// The page of records with what changed between the first of them and the others.
     init(
-        records: [ResultsRecord], overheads: [Double], _ tasks: [PreparedTask],
+        records: [ResultsRecord], overheads: [Double],
+        audits: [(split: String, audits: [DepthAudit])], _ tasks: [PreparedTask],
         items: [[EvaluatedItem]]
     ) {
         var differences: [Difference] = []
@@ -30,6 +31,15 @@ extension EvalPage {
             differences[index].q = q
         }
         self.init(records: records, overheads: overheads, differences: differences, flips: flips)
+        self.audits = audits.flatMap { own in
+            own.audits.map { audit in
+                Audit(
+                    task: audit.task, format: audit.format.rawValue, split: own.split,
+                    items: audit.items, depths: audit.depths, right: audit.right,
+                    least: audit.least, never: audit.never, lost: audit.lost,
+                    independent: audit.independent)
+            }
+        }
     }
 
     private static func flips(

@@ -15,12 +15,15 @@ import Tokenizers
 public struct EvalRun {
     public var model: ModelOptions
     public var tasks: [String]
+    /// Users' own.
+    public var taskFiles: [String]
     public var limit: Int?
     public var shots: Int?
     public var dataDirectories: [String]
     public var shotsFile: String?
     public var splits: [String]
     public var iterations: [Int]?
+    public var think: ThinkOptions
     public var rivals: Bool
     public var alternative: Int?
     public var allowMismatch: Bool
@@ -30,19 +33,23 @@ public struct EvalRun {
     public var quiet: Bool
 
     public init(
-        model: ModelOptions, tasks: [String], limit: Int?, shots: Int?, dataDirectories: [String],
-        shotsFile: String?, splits: [String], iterations: [Int]?, rivals: Bool = false,
+        model: ModelOptions, tasks: [String], taskFiles: [String] = [], limit: Int?, shots: Int?,
+        dataDirectories: [String],
+        shotsFile: String?, splits: [String], iterations: [Int]?, think: ThinkOptions,
+        rivals: Bool = false,
         alternative: Int?, allowMismatch: Bool, bos: BOSPolicy, out: String, overwrite: Bool,
         quiet: Bool
     ) {
         self.model = model
         self.tasks = tasks
+        self.taskFiles = taskFiles
         self.limit = limit
         self.shots = shots
         self.dataDirectories = dataDirectories
         self.shotsFile = shotsFile
         self.splits = splits
         self.iterations = iterations
+        self.think = think
         self.rivals = rivals
         self.alternative = alternative
         self.allowMismatch = allowMismatch
@@ -51,6 +58,9 @@ public struct EvalRun {
         self.overwrite = overwrite
         self.quiet = quiet
     }
+
+    /// Which depth each item needed.
+    static let audit = "audit.json"
 
     /// Where scripts/fetch-benchmarks writes.
     public static var fetchedData: String {
@@ -64,7 +74,16 @@ public struct EvalRun {
     /// Runs it and gives what was measured, a record for each depth.
     public func run() throws -> [ResultsRecord] {
         let clock = Stopwatch()
-        let benchmarks = try BenchmarkRegistry.resolve(tasks)
+        var benchmarks = try BenchmarkRegistry.resolve(tasks)
+        for path in taskFiles {
+            let own = try TaskFile(path: path).benchmark
+            guard !benchmarks.contains(where: { $0.name == own.name }) else {
+                throw CommandError.flag(
+                    name: "--task-file \(path)",
+                    problem: "its name \(own.name) is another task's of this run; give it another")
+            }
+            benchmarks.append(own)
+        }
         let data = BenchmarkData(
             folders: dataDirectories + [Self.fetchedData], shotsFile: shotsFile)
         let prepared = try benchmarks.map {
@@ -74,7 +93,8 @@ public struct EvalRun {
         let loaded = try model.open(quiet: quiet)
         let tokenizer = try loaded.requiredTokenizer()
         let plans = try EvalPlan.all(
-            splits: splits, iterations: iterations, rivals: rivals, alternative: alternative,
+            splits: splits, iterations: iterations, think: think, rivals: rivals,
+            alternative: alternative,
             allowMismatch: allowMismatch, for: loaded)
         if plans.count > 1, Paths.kind(Paths.join(out, EvalFolder.results)) != .missing {
             throw CommandError.flag(
@@ -87,14 +107,26 @@ public struct EvalRun {
         let folders = try plans.map { plan in
             try EvalFolder(
                 plans.count == 1 ? out : Paths.join(out, plan.notation),
-                key: SHA256.hexadecimal(of: "\(digest) \(plan.notation)".utf8),
+                key: SHA256.hexadecimal(of: "\(digest) \(plan.key)".utf8),
                 fingerprint: loaded.checkpoint.fingerprint, overwrite: overwrite)
+        }
+        let thinking = plans.map(\.chosen?.thinking)
+        let router: Router?
+        do throws(ModelError) {
+            // A router that is missing or does not fit is told before anything runs.
+            router = try loaded.router()
+            for rule in thinking.compactMap(\.?.rule) {
+                _ = try rule.halter(for: loaded.model, router: router)
+            }
+        } catch {
+            throw CommandError.flag(name: "--adaptive", problem: "\(error)")
         }
         let context = loaded.model.configuration.contextLength
         let evaluator = Evaluator(
-            scoring: SharedPlanScorer(model: loaded.model, plans: plans.map(\.plan)),
+            scoring: SharedPlanScorer(
+                model: loaded.model, plans: plans.map(\.plan), thinking: thinking, router: router),
             answers: try SchedulerAnswers(
-                loaded, tokenizer: tokenizer, plans: plans.map(\.plan)),
+                loaded, tokenizer: tokenizer, plans: plans.map(\.plan), thinking: thinking),
             passes: plans.map(\.iterations), tokenizer: tokenizer, bos: bos, context: context)
         let tokens = try ask(evaluator, prepared, folders, path: loaded.checkpoint.path)
         let asked = clock.seconds
@@ -102,7 +134,7 @@ public struct EvalRun {
         var records: [ResultsRecord] = []
         for (plan, folder) in zip(plans, folders) {
             let scores = prepared.flatMap { TaskScore.all($0.benchmark, folder.items) }
-            let record = ResultsRecord(
+            var record = ResultsRecord(
                 model: modelRecord, split: plan.split, iterations: plan.iterations,
                 notation: plan.notation, precision: model.arithmetic.rawValue, bos: bos.rawValue,
                 maximumLength: context, limit: limit,
@@ -112,6 +144,8 @@ public struct EvalRun {
                         notes: $0.notes)
                 },
                 tasks: scores.map(ResultsRecord.Task.init))
+            record.thinking = plan.chosen?.json
+            record.meanPasses = plan.chosen == nil ? nil : EvaluatedItem.meanPasses(folder.items)
             let run = runRecord(
                 loaded, tokenizerHash, digest, tokens: tokens,
                 timings: RunRecord.Timings(
@@ -119,9 +153,22 @@ public struct EvalRun {
             try folder.finish(record, run)
             records.append(record)
         }
+        let audits = EvalPlan.audits(plans, items: folders.map(\.items))
+        if !audits.isEmpty {
+            try AtomicFile.write(
+                Array((EvalPlan.json(audits).text() + "\n").utf8), to: Paths.join(out, Self.audit))
+        }
         let layers = Double(loaded.model.configuration.layerCount)
         let page = EvalPage(
-            records: records, overheads: plans.map { Double($0.plan.steps.count) / layers },
+            records: records,
+            overheads: zip(plans, records).map { plan, record in
+                // Adaptive tokens run as much of the think block as they needed on average.
+                guard let mean = record.meanPasses, let split = plan.split else {
+                    return Double(plan.plan.steps.count) / layers
+                }
+                return (layers + Double(split.think) * (mean - 1)) / layers
+            },
+            audits: audits,
             prepared, items: folders.map(\.items))
         try AtomicFile.write(
             Array(page.html(createdBy: Product.createdBy).utf8),

@@ -67,6 +67,12 @@ public struct ResultsRecord: Sendable, Equatable {
     public var limit: Int?
     public var settings: [Setting]
     public var tasks: [Task]
+    /// `adaptive` or `damped` with its settings; nil where the think block runs `iterations` times in a row.
+    public var thinking: (key: String, value: JSON)?
+    /// Passes of a token on average, where each thinks on its own account.
+    public var meanPasses: Double?
+
+    public static func == (a: ResultsRecord, b: ResultsRecord) -> Bool { a.json == b.json }
 
     public init(
         model: ModelRecord, split: Split?, iterations: Int, notation: String, precision: String,
@@ -99,6 +105,13 @@ public struct ResultsRecord: Sendable, Equatable {
     }
 
     public var json: JSON {
+        var members = fixed
+        if let thinking { members[thinking.key] = thinking.value }
+        if let meanPasses { members["mean_passes"] = .number(meanPasses) }
+        return .object(members)
+    }
+
+    private var fixed: JSON.Object {
         [
             "schema": .string(Self.schema), "model": model.json,
             "split": split.map {
@@ -147,7 +160,7 @@ public struct ResultsRecord: Sendable, Equatable {
                 encoder: try member.int("encoder"), think: try member.int("think"),
                 decoder: try member.int("decoder"))
         }
-        return ResultsRecord(
+        var record = ResultsRecord(
             model: try ModelRecord(reader.member("model")), split: split,
             iterations: try reader.int("iterations"), notation: try reader.string("notation"),
             precision: try reader.string("precision"), bos: try reader.string("bos"),
@@ -167,5 +180,11 @@ public struct ResultsRecord: Sendable, Equatable {
                     truncated: try element.int("truncated"),
                     isPrimary: try element.bool("primary"))
             })
+        record.thinking =
+            ["adaptive", "damped"].lazy.compactMap { key in
+                reader.json[key].map { (key, $0) }
+            }.first
+        record.meanPasses = reader.json["mean_passes"]?.doubleValue
+        return record
     }
 }

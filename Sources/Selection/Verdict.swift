@@ -189,9 +189,11 @@ public struct Verdict: Sendable {
             let view = EvidenceView(evidence)
             parts.append(
                 view.useByItem(use).map { row in
-                    all.map { window in
+                    let means = all.map { window in
                         window.reduce(0) { $0 + row[$1] } / Double(window.count)
                     }
+                    let whole = means.reduce(0, +) / Double(means.count)
+                    return means.map { $0 - whole }
                 })
         }
         if let scans = evidence.scans {
@@ -200,22 +202,66 @@ public struct Verdict: Sendable {
                     $0.kind == "half" && $0.iterations == 2 && $0.layers == window
                 }
             }
-            let items = scans.isConfirmation.indices.filter { item in
-                !scans.isConfirmation[item]
-                    && half.allSatisfy { $0?.margins[item].isFinite == true }
-            }
-            if items.count > 1 {
-                parts.append(items.map { item in half.map { $0?.margins[item] ?? 0 } })
+            if let rows = standingOut(half.map { $0?.margins }, scans.isConfirmation) {
+                parts.append(rows)
             }
         }
         return parts.contains { rows in
-            let centred = rows.map { row in
-                let mean = row.reduce(0, +) / Double(row.count)
-                return row.map { $0 - mean }
-            }
-            let band = MeanBand(centred, seed: seed)
+            let band = MeanBand(rows, seed: seed)
             return band.means[place] > 0 && band.pValues[place] <= 0.05 / Double(parts.count)
         }
+    }
+
+    /// How far each window's gain lies above the mean gain of all of them, as rows of items whose means are these
+    /// differences and whose spread is their error.
+    ///
+    /// A race leaves windows with different numbers of items, and those that went on were chosen. So a window is
+    /// set against the mean of all windows on the items that every window saw, and the items that it saw besides
+    /// correct its own part by regression (double sampling: Cochran 1977, 12.6): d + b (m - m'), with d the mean
+    /// difference and m' the window's mean gain on the common items, m its mean on all that it saw, and b the
+    /// slope of differences on gains. Each item's row is that plus the item's part in the linearised error; where
+    /// all windows saw the same items it is the item's plain difference.
+    /// - Parameter gains: [window][item], NaN where it did not run; nil for a window without a scan.
+    /// - Returns: nil unless every window saw three searched items in common.
+    static func standingOut(_ gains: [[Double]?], _ isConfirmation: [Bool]) -> [[Double]]? {
+        let windows = gains.compactMap(\.self)
+        let seen = isConfirmation.indices.filter { item in
+            !isConfirmation[item] && windows.contains { $0[item].isFinite }
+        }
+        let common = seen.filter { item in windows.allSatisfy { $0[item].isFinite } }
+        guard windows.count == gains.count, common.count > 2 else { return nil }
+        func mean(_ values: [Double]) -> Double { values.reduce(0, +) / Double(values.count) }
+        let typical = common.map { item in mean(windows.map { $0[item] }) }
+        let places = Dictionary(uniqueKeysWithValues: common.enumerated().map { ($1, $0) })
+        var rows = [[Double]](
+            repeating: [Double](repeating: 0, count: windows.count), count: seen.count)
+        for (column, own) in windows.enumerated() {
+            let shared = common.map { own[$0] }
+            let differences = zip(shared, typical).map(-)
+            let (sharedMean, difference) = (mean(shared), mean(differences))
+            let average = mean(seen.map { own[$0] }.filter(\.isFinite))
+            let items = seen.count { own[$0].isFinite }
+            var (along, across) = (0.0, 0.0)
+            for (value, each) in zip(shared, differences) {
+                along += (value - sharedMean) * (value - sharedMean)
+                across += (value - sharedMean) * (each - difference)
+            }
+            let slope = along > 0 && items > common.count ? across / along : 0
+            let estimate = difference + slope * (average - sharedMean)
+            for (row, item) in seen.enumerated() {
+                var value = estimate
+                if let place = places[item] {
+                    let residual =
+                        differences[place] - difference - slope * (shared[place] - sharedMean)
+                    value += Double(seen.count) / Double(common.count) * residual
+                }
+                if own[item].isFinite {
+                    value += Double(seen.count) / Double(items) * slope * (own[item] - average)
+                }
+                rows[row][column] = value
+            }
+        }
+        return rows
     }
 
     private static func abstention(_ confidence: Double?, isClear: Bool?) -> String? {

@@ -15,7 +15,7 @@ struct Eval: ParsableCommand {
             evaluation goes on where it stopped when the same command is given again.
 
             Tasks: \(BenchmarkRegistry.all.map(\.name).joined(separator: ", ")); bbh_<subtask>; the \
-            groups \(Benchmark.Group.allCases.map(\.rawValue).joined(separator: ", ")); all. Options \
+            groups \(Benchmark.Group.named.map(\.rawValue).joined(separator: ", ")); all. Options \
             are scored as continuations (rc) and by their letters (mc), as OLMES does. Other \
             tasks generate an answer, which is graded. Depths of one split share what they have in common. \
             DIR/report.html shows tasks by depth, what depth costs, and the questions that changed.
@@ -28,6 +28,9 @@ struct Eval: ParsableCommand {
               etd eval --model smollm2-135m-instruct --tasks arc_easy,hellaswag --limit 200 --out R
               etd eval --model smollm2-135m-instruct --tasks commonsense --split 9-9-12 \\
                 --iterations 1..3 --limit 200 --out R3
+              etd eval --model smollm2-135m-instruct --task-file capitals.yaml --out R4
+              etd eval --model smollm2-135m-instruct --tasks arc_easy --split 9-9-12 \\
+                --iterations 1..3 --adaptive 'lens-kl<0.01' --limit 200 --out R5
               etd eval --compare R3/base 'R3/9-9*2-12' --effect 0.02
               etd eval --grade predictions.jsonl --task gsm8k
             """)
@@ -49,6 +52,15 @@ struct Eval: ParsableCommand {
         help: ArgumentHelp(
             "Tasks and groups, separated by commas.", valueName: "names"))
     var tasks: String?
+
+    @Option(
+        help: ArgumentHelp(
+            "A task of your own; may be repeated.",
+            discussion: """
+                YAML with a data file, a prompt template, and options or stop rules (docs/evaluation.md), or a \
+                .jsonl log of lm-evaluation-harness's --log_samples, whose contexts and options are asked again.
+                """, valueName: "file"))
+    var taskFile: [String] = []
 
     @Option(
         help: ArgumentHelp(
@@ -82,6 +94,8 @@ struct Eval: ParsableCommand {
             "How often the think block runs, such as 1..3 or 1,2,5. 1 is the base model.",
             valueName: "list"))
     var iterations: NumberList?
+
+    @OptionGroup(title: "Thinking Options") var think: ThinkOptions
 
     @Flag(
         help: ArgumentHelp(
@@ -155,8 +169,8 @@ struct Eval: ParsableCommand {
             throw ValidationError("--grade and --task go together")
         }
         if model != nil {
-            guard tasks != nil, out != nil else {
-                throw ValidationError("--model needs --tasks and --out")
+            guard tasks != nil || !taskFile.isEmpty, out != nil else {
+                throw ValidationError("--model needs --tasks or --task-file, and --out")
             }
             if let limit, limit < 1 {
                 throw ValidationError(
@@ -171,12 +185,15 @@ struct Eval: ParsableCommand {
             if let iterations, iterations.values.contains(0) {
                 throw ValidationError("--iterations must be at least 1, not 0")
             }
-            if split.isEmpty, iterations != nil || alternative != nil || allowMismatch || rivals {
+            if split.isEmpty,
+                iterations != nil || alternative != nil || allowMismatch || rivals || think.isGiven
+            {
                 throw ValidationError(
-                    "--iterations, --rivals, --alternative and --allow-mismatch need --split, which says what "
+                    "--iterations, --adaptive, --damped, --rivals, --alternative and --allow-mismatch need --split, which says what "
                         + "to iterate")
             }
-            for notation in split where Self.hasNoIterations(notation) && iterations == nil {
+            for notation in split
+            where Self.hasNoIterations(notation) && iterations == nil && !think.isGiven {
                 throw ValidationError(
                     "--split \(notation) says nothing of iterations: give --iterations, or write it as "
                         + "7-4*3-5")
@@ -201,15 +218,17 @@ struct Eval: ParsableCommand {
         } else if let grade, let task {
             let summary = try GradeRun(path: grade, task: task).run { try Terminal.write($0) }
             if !output.quiet { Terminal.note(summary) }
-        } else if let model, let tasks, let out {
+        } else if let model, let out {
             var arguments = ["--model", model]
             if let precision { arguments += ["--precision", precision.rawValue] }
             if let threads { arguments += ["--threads", "\(threads)"] }
             let records = try EvalRun(
                 model: ModelOptions.parse(arguments),
-                tasks: tasks.split(separator: ",").map { String($0).trimmed }, limit: limit,
+                tasks: (tasks ?? "").split(separator: ",").map { String($0).trimmed },
+                taskFiles: taskFile, limit: limit,
                 shots: shots, dataDirectories: dataDir, shotsFile: shotsFile, splits: split,
-                iterations: iterations?.values, rivals: rivals, alternative: alternative,
+                iterations: iterations?.values, think: think, rivals: rivals,
+                alternative: alternative,
                 allowMismatch: allowMismatch, bos: bos, out: out, overwrite: overwrite,
                 quiet: output.quiet
             ).run()

@@ -170,7 +170,9 @@ private func numbers(_ json: JSON?) -> [Double] {
             ["--split", "1-2-1", "--split", "2-1-1", "--iterations", "1..3"])
         #expect(
             names(in: place.model.file("D"))
-                == ["1-2*2-1", "1-2*3-1", "2-1*2-1", "2-1*3-1", "base", "report.html"])
+                == [
+                    "1-2*2-1", "1-2*3-1", "2-1*2-1", "2-1*3-1", "audit.json", "base", "report.html",
+                ])
         #expect(
             try bytes(of: place.model.file("D/base/items.jsonl"))
                 == bytes(of: place.model.file("R/items.jsonl")))
@@ -216,6 +218,62 @@ private func numbers(_ json: JSON?) -> [Double] {
         #expect(try place.results("R")["tasks"] == place.results("whole")["tasks"])
     }
 
+    /// Full steps of Euler's are plain passes; a rule that never stops a token runs all of them.
+    @Test func dampedAndAdaptiveDepthsStandBesideFixedOnes() throws {
+        let place = try EvalWorkplace()
+        let fixed = ["--split", "1-2-1", "--iterations", "1,3"]
+        try place.run(
+            "openbookqa", out: "D",
+            fixed + ["--damped", "euler", "--substeps", "3", "--factor", "1"])
+        #expect(
+            names(in: place.model.file("D"))
+                == ["1-2*3-1", "1-2*euler-1", "audit.json", "base", "report.html"])
+        try place.run(
+            "openbookqa", out: "A", fixed + ["--adaptive", "change<1e-30", "--max-iterations", "3"])
+        let plain = try place.items("D/1-2*3-1")
+        for (folder, key) in [("D/1-2*euler-1", "damped"), ("A/1-2*adaptive-1", "adaptive")] {
+            let items = try place.items(folder)
+            #expect(items.count == plain.count)
+            for (item, other) in zip(items, plain) {
+                for (a, b) in zip(numbers(item["logprobs"]), numbers(other["logprobs"])) {
+                    #expect(abs(a - b) < 1e-4, "\(folder)")
+                }
+                #expect(item["prediction"] == other["prediction"])
+            }
+            let record = try place.results(folder)
+            #expect(try SchemaValidator("results").problems(record) == [])
+            #expect(record[key]?.objectValue != nil && record["iterations"] == 3)
+        }
+        #expect(try place.results("A/1-2*adaptive-1")["mean_passes"] == 3.0)
+        // A rule that every token meets at once runs the model as it is.
+        try place.run(
+            "openbookqa", out: "B",
+            ["--split", "1-2-1", "--adaptive", "lens-kl<1000", "--max-iterations", "3"])
+        let early = try place.results("B/1-2*adaptive-1")["mean_passes"]?.doubleValue ?? 0
+        #expect(early < 3)
+    }
+
+    /// The audit counts what the items say.
+    @Test func theAuditFollowsFromTheItems() throws {
+        let place = try EvalWorkplace()
+        try place.run("openbookqa", out: "D", ["--split", "1-2-1", "--iterations", "1..3"])
+        let audit = try JSON.read(path: place.model.file("D/audit.json"))
+        let split = try #require(audit["splits"]?.arrayValue?.first)
+        #expect(audit["splits"]?.arrayValue?.count == 1 && split["split"] == "1-2*k-1")
+        let right = try ["base", "1-2*2-1", "1-2*3-1"].map { depth in
+            try place.items("D/" + depth).filter { $0["format"] == "rc" }.map {
+                $0["correct"]?.boolValue == true
+            }
+        }
+        let task = try #require(split["tasks"]?.arrayValue?.first { $0["format"] == "rc" })
+        #expect(task["depths"] == [1, 2, 3])
+        #expect(task["right"] == .array(right.map { .number($0.count { $0 }) }))
+        let never = right[0].indices.count { item in !right.contains { $0[item] } }
+        #expect(task["never_right"] == .number(never))
+        let page = String(decoding: try bytes(of: place.model.file("D/report.html")), as: UTF8.self)
+        #expect(page.contains("Which depth items need"))
+    }
+
     /// The page has every depth, the rivals of a loop, and each question that changed with its text.
     @Test func thePageShowsDepthsAndWhatChanged() throws {
         let place = try EvalWorkplace()
@@ -225,7 +283,10 @@ private func numbers(_ json: JSON?) -> [Double] {
         // The base, the loop, the same block before and behind it, two layers twice in the middle, all twice.
         #expect(
             names(in: place.model.file("P"))
-                == ["0-1*3-3", "0-4*2-0", "1-1*3-2", "1-2*2-1", "2-1*3-1", "base", "report.html"])
+                == [
+                    "0-1*3-3", "0-4*2-0", "1-1*3-2", "1-2*2-1", "2-1*3-1", "audit.json", "base",
+                    "report.html",
+                ])
         let page = String(decoding: try bytes(of: place.model.file("P/report.html")), as: UTF8.self)
         for text in ["0-4*2-0", "1-2*2-1", "1.50× layers", "2.00× layers", "OLMES maximum"] {
             #expect(page.contains(text), "\(text)")

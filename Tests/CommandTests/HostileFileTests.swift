@@ -136,7 +136,7 @@ import Testing
         usleep(milliseconds * 1000)
         running.send(SIGINT)
         let result = try running.finish()
-        let left = names(in: model.scratch.path)
+        let left = names(in: model.scratch.path) ?? []
         if result.code != 0 { #expect(result.signal == SIGINT, "\(result)") }
         // A signal may also land between the last rename and the process's end: then all is there.
         if result.code == 0 || left.contains("out.jsonl") {

@@ -71,6 +71,15 @@ import Testing
 
     private static func split() -> SplitRecord {
         var record = Fixtures.abstained()
+        record.evidence["use"] = .init(
+            proposal: Split(encoder: 9, think: 9, decoder: 12),
+            values: ["z": 2, "use": .array((0..<30).map { .number(Double($0 % 7)) })])
+        record.evidence["dynamics"] = .init(
+            proposal: Split(encoder: 2, think: 2, decoder: 26),
+            values: [
+                "windows": .array(
+                    (0..<5).map { ["start": .number($0), "length": 2, "ratio": 0.5] })
+            ])
         record.verdict = [
             "frozen": [
                 "recommended": .null, "upper_bound": 0.1,
@@ -102,7 +111,8 @@ import Testing
         let identifiers = reader.values("id")
         #expect(Set(identifiers).count == identifiers.count, "ids are unique")
         for id in [
-            "answers", "relevance", "scans", "relevance-read", "relevance-use", "scan-dynamics",
+            "answers", "relevance", "scans", "selector-use", "selector-dynamics", "relevance-read",
+            "relevance-use", "scan-dynamics",
         ] {
             #expect(identifiers.contains { $0 == id || $0.hasPrefix(id + "-") }, "\(id)")
         }

@@ -30,6 +30,12 @@ public struct EditableCheckpoint {
     public var config: JSON.Object
     public var tensors: [String: Tensor]
 
+    /// One made from nothing.
+    public init(config: JSON.Object, tensors: [String: Tensor]) {
+        self.config = config
+        self.tensors = tensors
+    }
+
     /// - Parameter folder: holds `config.json` and one `model.safetensors`.
     public init(_ folder: URL) throws {
         config =
@@ -51,6 +57,12 @@ public struct EditableCheckpoint {
     /// Writes the checkpoint into a new folder, which goes when the result does.
     public func write() throws -> ScratchDirectory {
         let directory = try ScratchDirectory()
+        try write(to: directory)
+        return directory
+    }
+
+    /// Writes the checkpoint's two files into a folder.
+    public func write(to directory: ScratchDirectory) throws {
         var header: JSON.Object = [:]
         var contents: [UInt8] = []
         for (name, tensor) in tensors.sorted(by: { $0.key < $1.key }) {
@@ -67,6 +79,5 @@ public struct EditableCheckpoint {
         let length = withUnsafeBytes(of: UInt64(text.count).littleEndian) { Array($0) }
         try directory.write(length + text + contents, to: "model.safetensors")
         try directory.write(JSON.object(config).text().utf8, to: "config.json")
-        return directory
     }
 }

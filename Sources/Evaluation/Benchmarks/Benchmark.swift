@@ -8,6 +8,11 @@ public struct Benchmark: Sendable {
         case factual, reading, commonsense
         case multidisciplinary = "multi-disciplinary"
         case bbh, math
+        /// A user's.
+        case own
+
+        /// The paper's.
+        public static let named = allCases.filter { $0 != .own }
     }
 
     /// How a question is put: options as continuations (cloze, OLMES's RC), their letters (MC), or
@@ -58,6 +63,8 @@ public struct Benchmark: Sendable {
         public var lettersHead: @Sendable (BenchmarkDocument) -> String
         /// Whether white space around options goes where they stand behind letters.
         public var stripsLettered = false
+        /// Stands between a context and its option.
+        public var delimiter = " "
     }
 
     /// A generated answer.
@@ -104,6 +111,22 @@ public struct Benchmark: Sendable {
     public var takesLowestAsShots = false
     /// The fewest options that a question has.
     public var fewestOptions = 2
+    /// Whether options are put with letters too.
+    public var hasLetters = true
+    /// The data and examples of a user's task; nil: `files`, in the folders of data.
+    public var dataPath: String?
+    public var shotsPath: String?
+    /// The options of every question; nil: each has its own.
+    public var choices: [String]?
+    /// Whether documents keep the fields of their line, for templates, and need no question of their own.
+    public var keepsFields = false
+    public typealias Rewrite =
+        @Sendable (_ line: JSON, _ wrong: (String) -> EvaluationError) throws(EvaluationError)
+        -> JSON
+    /// Makes a line of other data one of this project's.
+    public var rewrite: Rewrite?
+    /// Looks at each document before a model is opened.
+    public var check: (@Sendable (BenchmarkDocument) throws(EvaluationError) -> Void)?
     /// What is done to each document once.
     public var prepare: @Sendable (BenchmarkDocument) -> BenchmarkDocument = { $0 }
     /// The name in the registry; that of a subtask, such as `bbh_navigate`, differs from it.
@@ -132,7 +155,8 @@ public struct Benchmark: Sendable {
     /// The formats it is put in, the primary one of each.
     public var formats: [Format] {
         switch form {
-        case .options(let options): options.cloze == nil ? [.letters] : [.cloze, .letters]
+        case .options(let options):
+            options.cloze == nil ? [.letters] : hasLetters ? [.cloze, .letters] : [.cloze]
         case .generation: [.generation]
         }
     }

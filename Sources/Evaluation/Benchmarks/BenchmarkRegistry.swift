@@ -30,7 +30,7 @@ public enum BenchmarkRegistry {
                 matches = all
             } else if let benchmark = named(name) {
                 matches = [benchmark]
-            } else if let group = Benchmark.Group(rawValue: name) {
+            } else if let group = Benchmark.Group.named.first(where: { $0.rawValue == name }) {
                 matches = all.filter { $0.group == group }
             } else {
                 throw .unknownTask(name: name, suggestion: suggestion(name), known: knownNames)
@@ -43,7 +43,7 @@ public enum BenchmarkRegistry {
     }
 
     private static var knownNames: [String] {
-        all.map(\.name) + Benchmark.Group.allCases.map(\.rawValue) + ["all"]
+        all.map(\.name) + Benchmark.Group.named.map(\.rawValue) + ["all"]
     }
 
     private static func suggestion(_ name: String) -> String? {

@@ -45,11 +45,21 @@ extension Benchmark {
             }
             switch options.cloze {
             case .continuation(let context):
-                return context(document) + " " + document.choices[gold]
+                return context(document) + options.delimiter + document.choices[gold]
             case .blank, nil:
                 let (before, after) = Self.blank(document.question)
                 return before + document.choices[gold] + " " + after
             }
+        }
+    }
+
+    /// The question as it stands behind the examples, in its first format.
+    func text(of document: BenchmarkDocument) -> String {
+        switch form {
+        case .generation(let generation): return generation.prompt(document)
+        case .options(let options):
+            if case .continuation(let context) = options.cloze { return context(document) }
+            return lettered(document, options)
         }
     }
 
@@ -86,9 +96,13 @@ extension Benchmark {
         case .continuation(let question):
             let context = prefix + question(document)
             return OptionRequests(
-                options: document.choices.map { .init(context: context, continuation: " " + $0) },
+                options: document.choices.map {
+                    .init(context: context, continuation: options.delimiter + $0)
+                },
                 unconditional: options.hasUnconditional
-                    ? document.choices.map { .init(context: "Answer:", continuation: " " + $0) }
+                    ? document.choices.map {
+                        .init(context: "Answer:", continuation: options.delimiter + $0)
+                    }
                     : [])
         case .blank:
             let (before, after) = Self.blank(document.question)

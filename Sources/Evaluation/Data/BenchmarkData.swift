@@ -34,7 +34,7 @@ public struct BenchmarkData {
     }
 
     public func load(_ benchmark: Benchmark, shots count: Int) throws -> Loaded {
-        guard let path = find(benchmark.files) else {
+        guard let path = benchmark.dataPath ?? find(benchmark.files) else {
             throw EvaluationError.missingData(
                 task: benchmark.name,
                 looked: folders.flatMap { folder in
@@ -78,19 +78,23 @@ public struct BenchmarkData {
     ) throws -> [BenchmarkDocument] {
         let reader = DocumentReader(
             path: path, hasOptions: benchmark.hasOptions,
-            fewestOptions: benchmark.fewestOptions, areShots: areShots)
+            fewestOptions: benchmark.fewestOptions, areShots: areShots,
+            fixedChoices: benchmark.choices, keepsFields: benchmark.keepsFields)
         let lines = try TextLines(path: path)
         var documents: [BenchmarkDocument] = []
         var number = 0
         while let line = try lines.next() {
             number += 1
             if line.allSatisfy({ $0 == 0x20 || $0 == 0x09 }) { continue }
-            let json: JSON
+            var json: JSON
             do {
                 json = try JSON.parse(line)
             } catch {
                 throw EvaluationError.line(
                     path: path, line: number, problem: "not valid JSON: \(error)")
+            }
+            if let rewrite = benchmark.rewrite {
+                json = try rewrite(json) { .line(path: path, line: number, problem: $0) }
             }
             // Public collections hold sets that are not asked, and that may look different.
             if let subtasks = benchmark.subtasks, let own = DocumentReader.subtask(of: json),
@@ -115,7 +119,7 @@ public struct BenchmarkData {
             }
         }
         guard loaded.shots.count < subtasks.count else { return }
-        if let path = find(benchmark.files.map { $0 + ".shots" }) {
+        if let path = benchmark.shotsPath ?? find(benchmark.files.map { $0 + ".shots" }) {
             let documents = try documents(path, benchmark, areShots: true)
             for subtask in subtasks where loaded.shots[subtask] == nil {
                 let own = documents.filter { subtask.isEmpty || $0.subtask == subtask }

@@ -13,6 +13,8 @@ public struct BenchmarkDocument: Sendable, Equatable {
     public var gold: JSON
     /// An example's answer as it stands in the prompt; nil where the right option is the answer.
     public var answer: String?
+    /// The line's own, where a user's template may name them.
+    public var fields: [String: JSON] = [:]
 
     public init(
         id: String, subtask: String? = nil, passage: String? = nil, question: String,
@@ -51,6 +53,10 @@ struct DocumentReader {
     let fewestOptions: Int
     /// Whether they stand before the questions, with an answer.
     let areShots: Bool
+    /// The options of every question.
+    var fixedChoices: [String]?
+    /// Whether documents keep their line's fields; a template then says what the question is.
+    var keepsFields = false
 
     /// - Parameter number: the line's number in the file, from 1; documents without an id are named by it.
     func read(_ json: JSON, line number: Int) throws(EvaluationError) -> BenchmarkDocument {
@@ -58,9 +64,8 @@ struct DocumentReader {
             .line(path: path, line: number, problem: problem)
         }
         guard json.objectValue != nil else { throw wrong("expected an object, found \(json.kind)") }
-        guard let question = Self.string(json, ["question", "input"]) else {
-            throw wrong("\"question\" is missing or no string")
-        }
+        guard let question = Self.string(json, ["question", "input"]) ?? (keepsFields ? "" : nil)
+        else { throw wrong("\"question\" is missing or no string") }
         let id: String
         switch json["id"] ?? json["question_id"] {
         case .string(let text): id = text
@@ -73,6 +78,9 @@ struct DocumentReader {
             question: question, gold: .null,
             answer: json["answer"]?["value"]?.stringValue ?? json["answer"]?.stringValue)
         if document.passage?.isEmpty == true { document.passage = nil }
+        if keepsFields, let members = json.objectValue {
+            document.fields = Dictionary(uniqueKeysWithValues: members.map { ($0.key, $0.value) })
+        }
         let gold =
             json["gold"] ?? json["target"] ?? json["label"] ?? json["answer_index"]
             ?? json["answer"]?["aliases"]
@@ -84,7 +92,8 @@ struct DocumentReader {
             document.gold = gold ?? .null
             return document
         }
-        guard let choices = (json["choices"] ?? json["options"])?.arrayValue,
+        let own = (json["choices"] ?? json["options"])?.arrayValue
+        guard let choices = fixedChoices?.map(JSON.string) ?? own,
             choices.count >= fewestOptions, choices.allSatisfy({ $0.stringValue != nil })
         else {
             throw wrong(
@@ -93,7 +102,11 @@ struct DocumentReader {
         }
         document.choices = choices.compactMap(\.stringValue)
         let index: Int?
-        if let letter = gold?.stringValue {
+        if let fixedChoices, let text = gold?.stringValue,
+            let place = fixedChoices.firstIndex(of: text)
+        {
+            index = place
+        } else if let letter = gold?.stringValue {
             index = letter.utf8.count == 1 ? letter.utf8.first.map { Int($0) - 0x41 } : nil
         } else {
             index = gold?.intValue

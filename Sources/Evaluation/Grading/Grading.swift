@@ -33,6 +33,29 @@ public enum Grading: Sendable, Equatable {
     /// DROP's scoring of one span.
     case naturalQuestions
     case triviaQA
+    /// Equal texts, white space around them left out. `pattern`: what is compared is the first group of its last
+    /// match in the prediction, or the whole match; nothing matched is wrong. `gold` may be a list: one must be met.
+    case exact(pattern: String?)
+
+    /// Those that a user's task may name.
+    private static let known: [(name: String, grading: Grading)] = [
+        ("gsm8k", .gsm8k), ("minerva_math", .minervaMath), ("drop", .drop),
+        ("naturalqs", .naturalQuestions), ("triviaqa", .triviaQA),
+    ]
+    static let names = known.map(\.name) + ["bbh_<subtask>"]
+
+    /// The rule of that name; `bbh_navigate` is that of BBH's set.
+    static func named(_ name: String) -> Grading? {
+        if let found = known.first(where: { $0.name == name }) { return found.grading }
+        let subtask = String(name.dropFirst("bbh_".count))
+        return name.hasPrefix("bbh_") && Benchmark.bbh.subtasks?.contains(subtask) == true
+            ? .bbh(subtask) : nil
+    }
+
+    /// Whether scores are shares of words rather than right or wrong.
+    var isF1: Bool { self == .drop || self == .naturalQuestions || self == .triviaQA }
+
+    static func isPattern(_ text: String) -> Bool { PythonPattern(checking: text) != nil }
 
     /// What `gold` must look like, for an error message.
     public var goldForm: String {
@@ -40,6 +63,7 @@ public enum Grading: Sendable, Equatable {
         case .gsm8k, .minervaMath, .bbh: "a string"
         case .drop: "a list of answers, each a list of strings"
         case .naturalQuestions, .triviaQA: "a list of strings"
+        case .exact: "a string, a number or a list of them"
         }
     }
 
@@ -66,6 +90,17 @@ public enum Grading: Sendable, Equatable {
         case .triviaQA:
             guard let golds = strings(gold), !golds.isEmpty else { return nil }
             return SQuADGrader.grade(prediction, golds: golds)
+        case .exact(let pattern):
+            let golds = (gold.arrayValue ?? [gold]).compactMap { value in
+                value.stringValue ?? value.doubleValue.map { _ in value.text(indent: 0) }
+            }
+            guard !golds.isEmpty, golds.count == gold.arrayValue?.count ?? 1 else { return nil }
+            let found =
+                pattern.flatMap(PythonPattern.init(checking:)).map { $0.last(in: prediction) }
+                ?? prediction
+            let extracted = found.map(PythonText.strip)
+            let isRight = golds.contains { extracted == PythonText.strip($0) }
+            return Grade(score: isRight ? 1 : 0, extracted: extracted)
         }
     }
 

@@ -174,6 +174,15 @@ struct PythonPattern: @unchecked Sendable {
         }
     }
 
+    /// A user's pattern; nil where it is none.
+    init?(checking pattern: String) {
+        guard
+            let made = try? NSRegularExpression(
+                pattern: pattern, options: [.useUnixLineSeparators])
+        else { return nil }
+        expression = made
+    }
+
     /// The groups of each match, from left to right, the whole match first.
     func matches(in text: String) -> [[String]] {
         let string = text as NSString

@@ -12,10 +12,13 @@ public struct AnswerRequest: Sendable {
 public struct GeneratedAnswer: Sendable, Equatable {
     public var text: String
     public var tokens: Int
+    /// Of the think block, on average over its tokens, where each token thinks on its own account.
+    public var meanPasses: Double?
 
-    public init(text: String, tokens: Int) {
+    public init(text: String, tokens: Int, meanPasses: Double? = nil) {
         self.text = text
         self.tokens = tokens
+        self.meanPasses = meanPasses
     }
 }
 
@@ -63,7 +66,7 @@ extension Evaluator {
                         prediction: .string(answer.text), score: grade.score,
                         isShare: generation.metric == .exactMatch, tokens: [answer.tokens],
                         characters: [answer.text.unicodeScalars.count], isTruncated: isTruncated,
-                        passes: passes[plan]))
+                        passes: passes[plan], meanPasses: answer.meanPasses))
             }
             try onItems(plan, items.filter { !isDone(plan, .generation, $0.id) })
         }

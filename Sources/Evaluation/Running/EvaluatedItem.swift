@@ -22,14 +22,16 @@ public struct EvaluatedItem: Sendable, Equatable {
     public var characters: [Int]
     /// Whether a context was cut on the left.
     public var isTruncated: Bool
-    /// How often the think block ran.
+    /// How often the think block ran, or may run at most.
     public var passes: Int
+    /// Over the tokens of the options or the answer, where each thinks on its own account.
+    public var meanPasses: Double?
 
     public init(
         task: String, format: Benchmark.Format, id: String, subtask: String?, cluster: String,
         gold: JSON, prediction: JSON, score: Double, isShare: Bool, logProbabilities: [Double] = [],
         unconditional: [Double] = [], tokens: [Int] = [], characters: [Int] = [],
-        isTruncated: Bool = false, passes: Int
+        isTruncated: Bool = false, passes: Int, meanPasses: Double? = nil
     ) {
         self.task = task
         self.format = format
@@ -46,6 +48,7 @@ public struct EvaluatedItem: Sendable, Equatable {
         self.characters = characters
         self.isTruncated = isTruncated
         self.passes = passes
+        self.meanPasses = meanPasses
     }
 
     /// The option that `metric` prefers, the first of equals; nil where its figures are missing.
@@ -87,6 +90,7 @@ public struct EvaluatedItem: Sendable, Equatable {
         }
         if isTruncated { members["truncated"] = .bool(true) }
         members["passes"] = .number(passes)
+        if let meanPasses { members["mean_passes"] = .number(meanPasses) }
         return .object(members)
     }
 
@@ -124,6 +128,7 @@ public struct EvaluatedItem: Sendable, Equatable {
             unconditional: numbers("logprobs_uncond"), tokens: numbers("n_tokens").map { Int($0) },
             characters: numbers("n_chars").map { Int($0) },
             isTruncated: json["truncated"]?.boolValue ?? false,
-            passes: json["passes"]?.intValue ?? 1)
+            passes: json["passes"]?.intValue ?? 1,
+            meanPasses: json["mean_passes"]?.doubleValue)
     }
 }

@@ -28,6 +28,7 @@ public struct PreparedTask: Sendable {
                 task: benchmark.name,
                 problem: limit.map { "--limit \($0)" } ?? "\(loaded.path) has no others")
         }
+        if let check = benchmark.check { for document in documents { try check(document) } }
         if case .generation(let generation) = benchmark.form {
             for document in documents {
                 let grading = generation.grading(document.subtask)
@@ -58,6 +59,7 @@ public struct PreparedTask: Sendable {
                 hash.update(text.utf8)
                 hash.update([0])
             }
+            if benchmark.keepsFields { hash.update(benchmark.text(of: document).utf8) }
             guard seen.insert(document.subtask ?? "").inserted else { continue }
             for format in benchmark.formats {
                 hash.update(benchmark.prefix(for: document, shots: shots, format: format).utf8)
@@ -169,12 +171,18 @@ public final class Evaluator {
         }
         var sums = [[Double]](
             repeating: [Double](repeating: 0, count: requests.count), count: scoring.plans.count)
+        // Passes that scored tokens ran, where they think on their own account.
+        var used = [[[Int]?]](
+            repeating: [[Int]?](repeating: nil, count: requests.count), count: scoring.plans.count)
         try scoring.score(requests, plans: wanted) { plan, request, score in
             sums[plan][request] = score.sum
+            used[plan][request] = score.passes
         }
         for plan in wanted {
             let items = asked.map {
-                item($0, task.benchmark, format, requests, sums[plan], passes: passes[plan])
+                item(
+                    $0, task.benchmark, format, requests, sums[plan], used[plan],
+                    passes: passes[plan])
             }
             try onItems(plan, items.filter { !isDone(plan, format, $0.id) })
         }
@@ -182,8 +190,10 @@ public final class Evaluator {
 
     private func item(
         _ asked: Asked, _ benchmark: Benchmark, _ format: Benchmark.Format,
-        _ requests: [ScoreRequest], _ sums: [Double], passes: Int
+        _ requests: [ScoreRequest], _ sums: [Double], _ used: [[Int]?], passes: Int
     ) -> EvaluatedItem {
+        let own = asked.options.flatMap { used[$0] ?? [] }
+        let mean = own.isEmpty ? nil : Double(own.reduce(0, +)) / Double(own.count)
         var item = EvaluatedItem(
             task: benchmark.name, format: format, id: asked.document.itemID,
             subtask: asked.document.subtask, cluster: asked.document.cluster,
@@ -192,7 +202,7 @@ public final class Evaluator {
             unconditional: Array(sums[asked.unconditional]),
             tokens: requests[asked.options].map { $0.tokens.count - $0.firstScored },
             characters: asked.requests.options.map { $0.continuation.unicodeScalars.count },
-            isTruncated: asked.isTruncated, passes: passes)
+            isTruncated: asked.isTruncated, passes: passes, meanPasses: mean)
         let choice = item.choice(benchmark.primaryMetric(format))
         item.prediction = .number(choice)
         item.score = choice != nil && choice == asked.document.goldIndex ? 1 : 0

@@ -23,6 +23,8 @@ public protocol PlanScoring: AnyObject {
 public final class SharedPlanScorer: PlanScoring {
     public let plans: [LayerPlan]
     private let model: Transformer
+    private let thinking: [Thinking?]
+    private let router: Router?
     /// Plans of one split; a plan that is none stands alone.
     private var groups: [Group]
 
@@ -33,13 +35,23 @@ public final class SharedPlanScorer: PlanScoring {
         var scorer: (wanted: [Int], scorer: Scorer)?
     }
 
-    public init(model: Transformer, plans: [LayerPlan]) {
+    /// - Parameters:
+    ///   - thinking: of each plan, where its tokens think on their own account or in damped steps; such a plan
+    ///     shares nothing. Empty: none does.
+    ///   - router: the model's, for rules that ask it.
+    public init(
+        model: Transformer, plans: [LayerPlan], thinking: [Thinking?] = [], router: Router? = nil
+    ) {
         self.model = model
         self.plans = plans
+        self.thinking = thinking.isEmpty ? plans.map { _ in nil } : thinking
+        self.router = router
         var groups: [Group] = []
         var base: [Int] = []
         for (index, plan) in plans.enumerated() {
-            if plan == .identity(layers: model.configuration.layerCount) {
+            if self.thinking[index] != nil {
+                groups.append(Group(split: nil, members: [(index, 1)]))
+            } else if plan == .identity(layers: model.configuration.layerCount) {
                 base.append(index)
             } else if let (split, iterations) = plan.split {
                 if let place = groups.firstIndex(where: { $0.split == split }) {
@@ -67,6 +79,12 @@ public final class SharedPlanScorer: PlanScoring {
             let members = groups[place].members.filter { wanted.contains($0.plan) }
             guard !members.isEmpty else { continue }
             let scorer = try scorer(place, members)
+            if thinking[members[0].plan] != nil {
+                try scorer.score(requests) { request, score in
+                    onScore(members[0].plan, request, score)
+                }
+                continue
+            }
             let depths = Set(members.map(\.iterations)).sorted()
             try scorer.scoreDepths(requests) { request, scores in
                 for member in members {
@@ -84,7 +102,9 @@ public final class SharedPlanScorer: PlanScoring {
         let wanted = members.map(\.plan)
         if let known = groups[place].scorer, known.wanted == wanted { return known.scorer }
         let made: Scorer
-        if members.count > 1, let split = groups[place].split {
+        if let thinking = thinking[members[0].plan] {
+            made = try Scorer(model: model, thinking: thinking, router: router)
+        } else if members.count > 1, let split = groups[place].split {
             do {
                 let tree = try DepthTree(
                     split: split, iterations: Set(members.map(\.iterations)), model: model)

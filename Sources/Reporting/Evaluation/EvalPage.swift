@@ -58,12 +58,46 @@ public struct EvalPage: Sendable {
         }
     }
 
+    /// Which depth the items of a task needed.
+    public struct Audit: Sendable {
+        public var task: String
+        public var format: String
+        public var split: String
+        public var items: Int
+        public var depths: [Int]
+        /// Items right at each depth, and those whose least right depth it is.
+        public var right: [Int]
+        public var least: [Int]
+        /// Items right at none, and those right before the greatest depth and wrong there.
+        public var never: Int
+        public var lost: Int
+        /// The oracle's share, were depths right or wrong on their own.
+        public var independent: Double
+
+        public init(
+            task: String, format: String, split: String, items: Int, depths: [Int], right: [Int],
+            least: [Int], never: Int, lost: Int, independent: Double
+        ) {
+            self.task = task
+            self.format = format
+            self.split = split
+            self.items = items
+            self.depths = depths
+            self.right = right
+            self.least = least
+            self.never = never
+            self.lost = lost
+            self.independent = independent
+        }
+    }
+
     /// The first is what the others are set against.
     public var records: [ResultsRecord]
     /// Executed layers over the model's, of each record.
     public var overheads: [Double]
     public var differences: [Difference]
     public var flips: [Flip]
+    public var audits: [Audit] = []
     /// Questions that are shown of each task and depth, gains and losses each.
     public static let shownFlips = 10
 
@@ -89,7 +123,7 @@ public struct EvalPage: Sendable {
             <h2 id="scores-heading">Tasks by depth</h2>
             \(table)
             </section>
-            \(curvesSection)\(differencesSection)\(flipsSection)</main>
+            \(curvesSection)\(differencesSection)\(auditSection)\(flipsSection)</main>
             <footer><p>Made by \(createdBy). This file is complete in itself and loads nothing.</p></footer>
 
             """
@@ -261,6 +295,52 @@ public struct EvalPage: Sendable {
             <tbody>\(rows)</tbody></table></div>
             <p class="note">Percentage points on the same items, paired bootstrap. q: McNemar's p after Benjamini and \
             Hochberg over all rows here; below .05, at most one in twenty such rows is expected to be chance.</p>
+            </section>
+
+            """
+    }
+
+    private var auditSection: Markup {
+        guard let first = audits.first else { return "" }
+        let depths = Set(audits.flatMap(\.depths)).sorted()
+        let heads = depths.map { depth -> Markup in
+            """
+            <th scope="col" class="number">\(depth == first.depths[0] ? "right at" : "first right at") \
+            k = \(depth)</th>
+            """
+        }
+        let rows = audits.map { audit -> Markup in
+            func share(_ count: Int) -> String {
+                Self.percent(Double(count) / Double(max(1, audit.items)))
+            }
+            let cells = depths.map { depth -> Markup in
+                let place = audit.depths.firstIndex(of: depth)
+                return "<td>\(place.map { share(audit.least[$0]) } ?? "–")</td>"
+            }
+            return """
+                <tr><th scope="row" class="text">\(audit.task)</th><td class="text">\(audit.format)</td>\
+                <td class="text">\(audit.split)</td><td>\(audit.items)</td>\(cells)\
+                <td>\(share(audit.never))</td><td>\(share(audit.right.max() ?? 0))</td>\
+                <td>\(share(audit.items - audit.never))</td><td>\(Self.percent(audit.independent))</td>\
+                <td>\(share(audit.lost))</td></tr>
+
+                """
+        }
+        return """
+            <section id="audit" aria-labelledby="audit-heading">
+            <h2 id="audit-heading">Which depth items need</h2>
+            <div class="scroll" tabindex="0" role="group" aria-label="Depth audit"><table><thead><tr>\
+            <th scope="col" class="text">Task</th><th scope="col" class="text">Format</th>\
+            <th scope="col" class="text">Split</th><th scope="col">Items</th>\(heads)\
+            <th scope="col" class="number">Never</th><th scope="col" class="number">Best fixed k</th>\
+            <th scope="col" class="number">Oracle</th>\
+            <th scope="col" class="number">Oracle of chance</th>\
+            <th scope="col" class="number">Lost by the deepest</th></tr></thead>
+            <tbody>\(rows)</tbody></table></div>
+            <p class="note">Per cent of the items. The oracle stops each item at a depth that is right, if there is one: no rule \
+            can do better, and it takes lucky guesses too. The oracle of chance is what it would reach if depths were right or \
+            wrong on their own; far below it, depths agree on what they know. Lost: right at a lesser depth, wrong at the \
+            greatest.</p>
             </section>
 
             """

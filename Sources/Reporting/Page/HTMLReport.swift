@@ -106,6 +106,22 @@ struct ReportContent {
     /// Encoder, think and decoder of a proposed split; only the window of an alternative.
     func zones(_ axis: Axis) -> [ChartZone] {
         guard let shown = shownSplit else { return [] }
+        if split.split == nil {
+            let think = shown.thinkRange
+            let offset = axis == .layers ? -0.5 : 0
+            return [
+                ChartZone(
+                    kind: .candidate, from: Double(think.lowerBound) + offset,
+                    to: Double(think.upperBound) + offset,
+                    label: "Leading alternative: \(Prose.layerRange(think))",
+                    shortLabel: "Alternative")
+            ]
+        }
+        return Self.zones(of: shown, axis)
+    }
+
+    /// Encoder, think block and decoder of a split.
+    static func zones(of shown: Split, _ axis: Axis) -> [ChartZone] {
         let offset = axis == .layers ? -0.5 : 0
         func zone(_ kind: ChartZone.Kind, _ range: Range<Int>, _ name: String, _ short: String)
             -> ChartZone
@@ -115,10 +131,6 @@ struct ReportContent {
                 to: Double(range.upperBound) + offset, label: name, shortLabel: short)
         }
         let think = shown.thinkRange
-        if split.split == nil {
-            let layers = Prose.layerRange(think)
-            return [zone(.candidate, think, "Leading alternative: \(layers)", "Alternative")]
-        }
         return [
             zone(.encoder, 0..<shown.encoder, "Encoder · \(shown.encoder)", "E"),
             zone(.think, think, "Think · \(shown.think) × k", "T"),

@@ -33,6 +33,7 @@ extension ReportContent {
         body += histograms(train)
         body += candidateCosts(verdict["costs"]?.arrayValue ?? [])
         body += agreement(verdict)
+        body += selectorCurves
         body += sweeps(verdict["sweeps"]?.arrayValue ?? [])
         let missing = verdict["missing"]?.objectValue ?? [:]
         if !missing.isEmpty {

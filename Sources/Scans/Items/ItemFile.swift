@@ -1,4 +1,5 @@
 import Corpus
+import Evaluation
 import Files
 
 /// Reads a file of items, whatever wrote it:
@@ -33,8 +34,16 @@ public struct ItemFile: Sendable {
             }
             if json["request"] != nil {
                 try gathered.add(json, number, wrong)
-            } else if json["arguments"] != nil {
-                result.items.append(try reader.item(try Self.sample(json, wrong), wrong))
+            } else if HarnessSample.matches(json) {
+                let sample = try HarnessSample(json, wrong)
+                result.items.append(
+                    try reader.item(
+                        [
+                            "context": .string(sample.context),
+                            "options": .array(sample.options.map(JSON.string)),
+                            "gold": .number(sample.gold),
+                            "group": sample.id.map(JSON.string) ?? .null,
+                        ], wrong))
             } else {
                 result.items.append(try reader.item(json, wrong))
             }
@@ -47,47 +56,6 @@ public struct ItemFile: Sendable {
         }
         result.unconditional = gathered.unconditional
         return result
-    }
-
-    /// A line of lm-evaluation-harness's samples as an item. Since 0.4.4 `arguments` is an object of
-    /// `gen_args_<i>` with `arg_0` and `arg_1`; before, a list of pairs.
-    private static func sample(_ json: JSON, _ wrong: (String) -> ScanError) throws -> JSON {
-        var pairs: [(context: String, option: String)] = []
-        func add(_ context: JSON?, _ option: JSON?) throws(ScanError) {
-            guard let context = context?.stringValue, let option = option?.stringValue else {
-                throw wrong(
-                    "\"arguments\" is not a context with an option; only multiple-choice tasks "
-                        + "give items")
-            }
-            pairs.append((context, option))
-        }
-        if let list = json["arguments"]?.arrayValue {
-            for pair in list { try add(pair.arrayValue?.first, pair.arrayValue?.dropFirst().first) }
-        } else if let object = json["arguments"]?.objectValue {
-            for index in 0..<object.count {
-                let pair = object["gen_args_\(index)"]
-                try add(pair?["arg_0"], pair?["arg_1"])
-            }
-        }
-        guard let first = pairs.first else { throw wrong("\"arguments\" is empty") }
-        // Without the question: the harness appends these for its mutual-information metric.
-        let asked = pairs.prefix { $0.context == first.context }
-        func trimmed(_ text: String) -> Substring {
-            text.drop { $0 == " " }
-        }
-        let gold =
-            json["target"]?.intValue
-            ?? json["target"]?.stringValue.flatMap { text in
-                Int(text) ?? asked.firstIndex { trimmed($0.option) == trimmed(text) }
-            }
-        guard let gold else {
-            throw wrong("\"target\" is neither an option's index nor one of the options")
-        }
-        return [
-            "context": .string(first.context),
-            "options": .array(asked.map { .string($0.option) }), "gold": .number(gold),
-            "group": json["doc_id"]?.intValue.map { .string(String($0)) } ?? .null,
-        ]
     }
 
     /// Requests by document.

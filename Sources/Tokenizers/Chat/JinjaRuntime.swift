@@ -9,11 +9,14 @@ struct JinjaRuntime {
     private var scopes: [[String: JinjaValue]]
     private var out = ""
     private var steps = 0
+    /// Whether a name without a value is an error.
+    private var isStrict = false
 
     static func render(
-        _ nodes: [JinjaNode], _ variables: [String: JinjaValue]
+        _ nodes: [JinjaNode], _ variables: [String: JinjaValue], isStrict: Bool = false
     ) throws(ChatTemplateError) -> String {
         var runtime = JinjaRuntime(scopes: [variables])
+        runtime.isStrict = isStrict
         try runtime.run(nodes)
         return runtime.out
     }
@@ -128,7 +131,12 @@ struct JinjaRuntime {
         try count()
         switch expression {
         case .value(let value): return value
-        case .name(let name): return lookUp(name)
+        case .name(let name):
+            let value = lookUp(name)
+            if isStrict, case .undefined = value {
+                throw .failed("there is no \(name.quotedForMessage)")
+            }
+            return value
         case .list(let parts): return .list(try all(parts))
         case .map(let pairs):
             var found: [JinjaValue.Pair] = []

@@ -150,7 +150,12 @@ extension TrainingConfiguration {
                 problem: "expected key=value, such as optimizer.lr=1.0e-4")
         }
         let keys = text[..<equals].split(separator: ".").map(String.init)
-        let value = try YAML.parse(String(text[text.index(after: equals)...]), path: "--set")
+        let value: JSON
+        do {
+            value = try YAML.parse(String(text[text.index(after: equals)...]), path: "--set")
+        } catch {
+            throw .file(error)
+        }
         func changed(_ json: JSON, _ keys: ArraySlice<String>) -> JSON {
             guard let key = keys.first else { return value == .object([:]) ? .null : value }
             var object = json.objectValue ?? [:]

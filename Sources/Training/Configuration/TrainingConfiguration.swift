@@ -85,12 +85,8 @@ public struct TrainingConfiguration: Sendable, Equatable {
     ///   - overrides: each `key=value`, with dots between the parts of a key: `optimizer.lr=1e-4`.
     /// - Throws: `TrainingError.file`, `.key`.
     public init(path: String, overrides: [String] = []) throws(TrainingError) {
-        let bytes: [UInt8]
-        do { bytes = try MappedFile.contents(path: path) } catch { throw .file(error) }
-        guard let text = String(validating: bytes, as: UTF8.self) else {
-            throw .file(.invalid(path: path, problem: "not UTF-8 text"))
-        }
-        var json = try YAML.parse(text, path: path)
+        var json: JSON
+        do { json = try YAML.read(path: path) } catch { throw .file(error) }
         for override in overrides { json = try Self.set(override, in: json) }
         try self.init(json, path: path)
     }

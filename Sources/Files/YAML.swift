@@ -1,17 +1,25 @@
-import Files
 import Yams
 
 /// YAML as the JSON values that the package knows: plain scalars that look like numbers are numbers, also
 /// where YAML 1.1 takes them for text (`1e-5`); quoted ones are text.
-enum YAML {
-    /// - Throws: `TrainingError.file` for text that is no YAML.
-    static func parse(_ text: String, path: String) throws(TrainingError) -> JSON {
+public enum YAML {
+    /// - Parameter path: named in errors.
+    /// - Throws: `FileError.invalid` for text that is no YAML.
+    public static func parse(_ text: String, path: String) throws(FileError) -> JSON {
         let node: Node?
         do { node = try Yams.compose(yaml: text) } catch {
-            throw .file(.invalid(path: path, problem: "not valid YAML: \(error)".onOneLine))
+            throw .invalid(path: path, problem: "not valid YAML: \(error)".onOneLine)
         }
         guard let node else { return .object([:]) }
         return json(node)
+    }
+
+    /// A file's.
+    /// - Throws: `FileError`.
+    public static func read(path: String) throws(FileError) -> JSON {
+        guard let text = String(validating: try MappedFile.contents(path: path), as: UTF8.self)
+        else { throw .invalid(path: path, problem: "not UTF-8 text") }
+        return try parse(text, path: path)
     }
 
     private static func json(_ node: Node) -> JSON {
