@@ -175,7 +175,7 @@ public struct Verdict: Sendable {
             rivals: candidates.first.map { Self.rivals(of: $0.split, evidence, seed: seed) } ?? [])
     }
 
-    /// Whether the window stands out of those of its length in USE or in what a half loop does to the searched
+    /// Whether the window stands out of those of its length that lie elsewhere, in USE or in what a half loop does to the searched
     /// items, by more than any window does by chance: two-sided p for all windows together, .05 divided by the
     /// parts that were measured. Without that, resamples of noise agree with the noise they are drawn from.
     static func isClear(_ split: Split, _ evidence: SavedEvidence, _ seed: UInt64) -> Bool {
@@ -184,6 +184,13 @@ public struct Verdict: Sendable {
         guard let place = all.firstIndex(of: split.encoder..<split.encoder + split.think),
             all.count >= 3
         else { return false }
+        // Windows that share half of their layers and more are hardly another choice.
+        let elsewhere = all.indices.map { own -> [Int] in
+            let others = all.indices.filter {
+                2 * all[$0].clamped(to: all[own]).count < all[own].count
+            }
+            return others.count > 1 ? others : Array(all.indices)
+        }
         var parts: [[[Double]]] = []
         if let use = evidence.use {
             let view = EvidenceView(evidence)
@@ -192,8 +199,9 @@ public struct Verdict: Sendable {
                     let means = all.map { window in
                         window.reduce(0) { $0 + row[$1] } / Double(window.count)
                     }
-                    let whole = means.reduce(0, +) / Double(means.count)
-                    return means.map { $0 - whole }
+                    return zip(means, elsewhere).map { mean, others in
+                        mean - others.reduce(0) { $0 + means[$1] } / Double(others.count)
+                    }
                 })
         }
         if let scans = evidence.scans {
@@ -202,7 +210,9 @@ public struct Verdict: Sendable {
                     $0.kind == "half" && $0.iterations == 2 && $0.layers == window
                 }
             }
-            if let rows = standingOut(half.map { $0?.margins }, scans.isConfirmation) {
+            if let rows = standingOut(
+                half.map { $0?.margins }, elsewhere, scans.isConfirmation)
+            {
                 parts.append(rows)
             }
         }
@@ -212,18 +222,22 @@ public struct Verdict: Sendable {
         }
     }
 
-    /// How far each window's gain lies above the mean gain of all of them, as rows of items whose means are these
+    /// How far each window's gain lies above the mean gain of those elsewhere, as rows of items whose means are these
     /// differences and whose spread is their error.
     ///
     /// A race leaves windows with different numbers of items, and those that went on were chosen. So a window is
-    /// set against the mean of all windows on the items that every window saw, and the items that it saw besides
+    /// set against the mean of the others on the items that every window saw, and the items that it saw besides
     /// correct its own part by regression (double sampling: Cochran 1977, 12.6): d + b (m - m'), with d the mean
     /// difference and m' the window's mean gain on the common items, m its mean on all that it saw, and b the
     /// slope of differences on gains. Each item's row is that plus the item's part in the linearised error; where
     /// all windows saw the same items it is the item's plain difference.
-    /// - Parameter gains: [window][item], NaN where it did not run; nil for a window without a scan.
+    /// - Parameters:
+    ///   - gains: [window][item], NaN where it did not run; nil for a window without a scan.
+    ///   - elsewhere: windows that each is set against.
     /// - Returns: nil unless every window saw three searched items in common.
-    static func standingOut(_ gains: [[Double]?], _ isConfirmation: [Bool]) -> [[Double]]? {
+    static func standingOut(
+        _ gains: [[Double]?], _ elsewhere: [[Int]], _ isConfirmation: [Bool]
+    ) -> [[Double]]? {
         let windows = gains.compactMap(\.self)
         let seen = isConfirmation.indices.filter { item in
             !isConfirmation[item] && windows.contains { $0[item].isFinite }
@@ -231,12 +245,14 @@ public struct Verdict: Sendable {
         let common = seen.filter { item in windows.allSatisfy { $0[item].isFinite } }
         guard windows.count == gains.count, common.count > 2 else { return nil }
         func mean(_ values: [Double]) -> Double { values.reduce(0, +) / Double(values.count) }
-        let typical = common.map { item in mean(windows.map { $0[item] }) }
         let places = Dictionary(uniqueKeysWithValues: common.enumerated().map { ($1, $0) })
         var rows = [[Double]](
             repeating: [Double](repeating: 0, count: windows.count), count: seen.count)
         for (column, own) in windows.enumerated() {
             let shared = common.map { own[$0] }
+            let typical = common.map { item in
+                mean(elsewhere[column].map { windows[$0][item] })
+            }
             let differences = zip(shared, typical).map(-)
             let (sharedMean, difference) = (mean(shared), mean(differences))
             let average = mean(seen.map { own[$0] }.filter(\.isFinite))
