@@ -305,8 +305,8 @@ public struct EvalPage: Sendable {
         let depths = Set(audits.flatMap(\.depths)).sorted()
         let heads = depths.map { depth -> Markup in
             """
-            <th scope="col" class="number">\(depth == first.depths[0] ? "right at" : "first right at") \
-            k = \(depth)</th>
+            <th scope="col" class="number">\(depth == first.depths[0] ? "k" : "first at k") = \
+            \(depth)</th>
             """
         }
         let rows = audits.map { audit -> Markup in

@@ -75,7 +75,7 @@ extension ReportContent {
             let isRatio = evidence.values["windows"] != nil
             return Curve(
                 name: isRatio
-                    ? "Change of the last pass over the first" : "Change of the margin, nats",
+                    ? "Last change over first" : "Δ margin, nats",
                 onLayers: true, points: points,
                 xName: "Middle of a window of \(proposal.think) layers")
         }
