@@ -101,6 +101,17 @@ public struct EvalRun {
                 name: "--out \(out)",
                 problem: "holds results of one depth; several depths need another folder")
         }
+        let thinking = plans.map(\.chosen?.thinking)
+        var router: Router?
+        if let rule = thinking.lazy.compactMap({ $0?.rule }).first {
+            // A router that is missing or does not fit is told before a folder is made.
+            do throws(ModelError) {
+                router = try loaded.router()
+                _ = try rule.halter(for: loaded.model, router: router)
+            } catch {
+                throw CommandError.flag(name: "--adaptive", problem: "\(error)")
+            }
+        }
         let opened = clock.seconds
         let tokenizerHash = try loaded.tokenizerHash()
         let digest = digest(prepared, loaded, tokenizerHash)
@@ -109,17 +120,6 @@ public struct EvalRun {
                 plans.count == 1 ? out : Paths.join(out, plan.notation),
                 key: SHA256.hexadecimal(of: "\(digest) \(plan.key)".utf8),
                 fingerprint: loaded.checkpoint.fingerprint, overwrite: overwrite)
-        }
-        let thinking = plans.map(\.chosen?.thinking)
-        let router: Router?
-        do throws(ModelError) {
-            // A router that is missing or does not fit is told before anything runs.
-            router = try loaded.router()
-            for rule in thinking.compactMap(\.?.rule) {
-                _ = try rule.halter(for: loaded.model, router: router)
-            }
-        } catch {
-            throw CommandError.flag(name: "--adaptive", problem: "\(error)")
         }
         let context = loaded.model.configuration.contextLength
         let evaluator = Evaluator(

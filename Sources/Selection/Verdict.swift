@@ -175,8 +175,8 @@ public struct Verdict: Sendable {
             rivals: candidates.first.map { Self.rivals(of: $0.split, evidence, seed: seed) } ?? [])
     }
 
-    /// Whether the window stands out of those of its length that lie elsewhere, in USE or in what a half loop does to the searched
-    /// items, by more than any window does by chance: two-sided p for all windows together, .05 divided by the
+    /// Whether the window stands out of those of its length that lie elsewhere, in USE or in what a half loop does
+    /// to the searched items, by more than any window does by chance: two-sided p for all windows together, .05 divided by the
     /// parts that were measured. Without that, resamples of noise agree with the noise they are drawn from.
     static func isClear(_ split: Split, _ evidence: SavedEvidence, _ seed: UInt64) -> Bool {
         let windows = Windows(layers: evidence.layers)
@@ -235,7 +235,7 @@ public struct Verdict: Sendable {
     ///   - gains: [window][item], NaN where it did not run; nil for a window without a scan.
     ///   - elsewhere: windows that each is set against.
     /// - Returns: nil unless every window saw three searched items in common.
-    static func standingOut(
+    public static func standingOut(
         _ gains: [[Double]?], _ elsewhere: [[Int]], _ isConfirmation: [Bool]
     ) -> [[Double]]? {
         let windows = gains.compactMap(\.self)

@@ -98,6 +98,22 @@ import Testing
         }
     }
 
+    /// A rule that changed makes another run: what the old one left is not gone on with.
+    @Test func aChangedRuleDoesNotGoOn() throws {
+        let model = try TinyModel()
+        try model.write(line(["question": "the end", "gold": "x"]), to: "q.jsonl")
+        let start = "name: short\ndata: q.jsonl\nprompt: '{{ question }}'\nmax_tokens: 3\n"
+        func digest(_ yaml: String, _ out: String) throws -> JSON? {
+            try model.write(yaml, to: "q.yaml")
+            let result = try run(model, "q.yaml", out: out)
+            try #require(result.code == 0, "\(result)")
+            return try JSON.read(path: model.file(out + "/run.json"))["hashes"]?["questions"]
+        }
+        let plain = try digest(start, "A")
+        #expect(try plain != nil && digest(start, "B") == plain)
+        #expect(try digest(start + "extract: '.'\n", "C") != plain)
+    }
+
     /// Both layouts of the harness's logs.
     @Test func logsOfTheHarness() throws {
         let model = try TinyModel()

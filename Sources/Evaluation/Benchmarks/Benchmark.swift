@@ -118,6 +118,8 @@ public struct Benchmark: Sendable {
     public var shotsPath: String?
     /// The options of every question; nil: each has its own.
     public var choices: [String]?
+    /// A user's settings as they were written: what they change, changes items.
+    public var settings = ""
     /// Whether documents keep the fields of their line, for templates, and need no question of their own.
     public var keepsFields = false
     public typealias Rewrite =

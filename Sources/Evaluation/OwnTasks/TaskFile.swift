@@ -163,6 +163,7 @@ extension TaskFile {
             if let fields = members["fields"] {
                 made.rewrite = try renaming(fields)
             }
+            made.settings = JSON.object(members).text(indent: 0)
             made.keepsFields = true
             made.check = { document throws(EvaluationError) in
                 do throws(ChatTemplateError) {

@@ -52,6 +52,7 @@ public struct PreparedTask: Sendable {
     /// Changes whenever a text that is asked does.
     public func digest(into hash: inout SHA256) {
         hash.update("\(benchmark.name)\n\(shotCount)\n\(documents.count)\n".utf8)
+        hash.update(benchmark.settings.utf8)
         var seen: Set<String> = []
         for document in documents {
             hash.update("\(document.itemID)\n\(document.gold.text(indent: 0))\n".utf8)
